@@ -1,0 +1,1 @@
+"""Parts, boards and the open synthesis flow."""

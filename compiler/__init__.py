@@ -1,0 +1,1 @@
+"""Mapping of layers onto a machine: memory plan, instructions, exact cycles."""

@@ -1,0 +1,1 @@
+"""One file an engine: in which order it wants its words, and what that costs."""

@@ -1,0 +1,1 @@
+"""The command line, the public Python API and the reports."""

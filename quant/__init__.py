@@ -1,0 +1,1 @@
+"""Number formats, quantizers, calibration, importers and the integer reference."""

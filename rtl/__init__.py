@@ -1,0 +1,1 @@
+"""Hardware only: engines, memories, control and the top, in Amaranth."""

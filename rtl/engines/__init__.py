@@ -1,0 +1,1 @@
+"""One file an engine: the part that turns activations and weights into sums."""

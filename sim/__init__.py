@@ -1,0 +1,1 @@
+"""Executors: the program simulator, the compiled RTL simulation, bench helpers."""
