@@ -1,0 +1,217 @@
+"""One frozen description of a machine, read from a TOML file and checked on load."""
+
+import dataclasses
+import hashlib
+import json
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from quant.errors import NoMulError
+from rtl import engines
+from rtl.isa import VERSION
+
+__all__ = ["Architecture", "Memory", "load_architecture", "named_architectures"]
+
+FOLDER = Path(__file__).parent / "architectures"
+
+
+@dataclass(frozen=True)
+class Memory:
+    """Sizes of the memories, in words.
+
+    Parameters
+    ----------
+    feature_words : int
+        Activation words of ``lanes`` codes in each of the two banks; a power of two.
+    weight_words : int
+        Words of the engine's weight stream.
+    parameter_words : int
+        Output channels whose bias and shifts fit.
+    accumulator_words : int
+        Output positions that one reduction can cover; a power of two.
+    instruction_words : int
+        Instructions of a program; a power of two.
+    """
+
+    feature_words: int
+    weight_words: int
+    parameter_words: int
+    accumulator_words: int
+    instruction_words: int
+
+    def __post_init__(self) -> None:
+        for field, low, high, power in (
+            ("feature_words", 16, 1 << 22, True),
+            ("weight_words", 16, 1 << 23, False),
+            ("parameter_words", 16, 1 << 16, False),
+            ("accumulator_words", 16, 1 << 16, True),
+            ("instruction_words", 16, 1 << 16, True),
+        ):
+            value = getattr(self, field)
+            if not low <= value <= high:
+                raise ValueError(f"{field} = {value}: allowed is {low} to {high}")
+            if power and value & (value - 1):
+                raise ValueError(f"{field} = {value}: must be a power of two")
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """A machine: its engine, number formats, memories, clock target and part.
+
+    Parameters
+    ----------
+    name : str
+    part : str
+        The FPGA it is meant for, as ``boards/parts`` names it.
+    clock_mhz : float
+        Clock that images per second are stated at; a target, not a measurement.
+    engine : str
+        Name of a file in ``rtl/engines``.
+    engine_config : object
+        That engine's frozen config.
+    activation_bits : int
+        Width of a code in the feature memories.
+    accumulator_bits : int
+        Width of an accumulator.
+    pass_shift_bits : int
+        A pass may shift its sums left by 0 .. 2**pass_shift_bits - 1.
+    memory : Memory
+    """
+
+    name: str
+    part: str
+    clock_mhz: float
+    engine: str
+    engine_config: Any
+    activation_bits: int
+    accumulator_bits: int
+    pass_shift_bits: int
+    memory: Memory
+
+    def __post_init__(self) -> None:
+        for field, low, high in (
+            ("activation_bits", 2, 16),
+            ("accumulator_bits", 16, 32),
+            ("pass_shift_bits", 0, 4),
+            ("clock_mhz", 1, 1000),
+        ):
+            value = getattr(self, field)
+            if not low <= value <= high:
+                raise ValueError(f"{field} = {value}: allowed is {low} to {high}")
+
+    @property
+    def lanes(self) -> int:
+        """Codes of a feature word, which is also the number of sums and output channels a word."""
+        return self.engine_config.lanes
+
+    @property
+    def macs_per_cycle(self) -> int:
+        """Terms that the engine multiplies and adds in a cycle."""
+        return self.engine_config.macs_per_cycle
+
+    @property
+    def fingerprint(self) -> int:
+        """32 bits that differ where a program of one machine would not run on the other."""
+        machine = dataclasses.asdict(self)
+        for key in ("name", "part", "clock_mhz"):
+            del machine[key]
+        text = json.dumps([VERSION, machine], sort_keys=True)
+        return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "little")
+
+    def to_dict(self) -> dict:
+        """The description as it stands in a TOML or program file."""
+        return {
+            "name": self.name,
+            "part": self.part,
+            "clock_mhz": self.clock_mhz,
+            "engine": {"kind": self.engine, **self.engine_config.to_dict()},
+            "numbers": {
+                "activation_bits": self.activation_bits,
+                "accumulator_bits": self.accumulator_bits,
+                "pass_shift_bits": self.pass_shift_bits,
+            },
+            "memory": dataclasses.asdict(self.memory),
+        }
+
+    @classmethod
+    def from_dict(cls, table: dict, source: str = "architecture") -> "Architecture":
+        """Check a description and make the object.
+
+        Errors: :class:`NoMulError` for an unknown or missing key or an impossible value, with
+        ``source``, key, value and what is allowed.
+        """
+        check_keys(table, {"name", "part", "clock_mhz", "engine", "numbers", "memory"}, source)
+        numbers = table["numbers"]
+        check_keys(
+            numbers,
+            {"activation_bits", "accumulator_bits", "pass_shift_bits"},
+            f"{source} [numbers]",
+        )
+        memory_keys = {field.name for field in dataclasses.fields(Memory)}
+        check_keys(table["memory"], memory_keys, f"{source} [memory]")
+        engine = dict(table["engine"])
+        kind = engine.pop("kind", None)
+        if kind not in engines.names():
+            raise NoMulError(
+                f"{source} [engine]: kind = {kind!r} is no engine; "
+                f"known are {', '.join(engines.names())}"
+            )
+        config_class = engines.find(kind).Config
+        keys = set(config_class.KEYS)
+        check_keys(engine, keys, f"{source} [engine]")
+        for key, value in (engine | numbers | table["memory"]).items():
+            if not isinstance(value, int) or isinstance(value, bool):
+                raise NoMulError(f"{source}: {key} = {value!r} must be a whole number")
+        if not isinstance(table["clock_mhz"], (int, float)):
+            raise NoMulError(f"{source}: clock_mhz = {table['clock_mhz']!r} must be a number")
+        try:
+            config = config_class(**engine, activation_bits=numbers["activation_bits"])
+            return cls(
+                name=str(table["name"]),
+                part=str(table["part"]),
+                clock_mhz=float(table["clock_mhz"]),
+                engine=kind,
+                engine_config=config,
+                memory=Memory(**table["memory"]),
+                **numbers,
+            )
+        except ValueError as error:
+            raise NoMulError(f"{source}: {error}") from error
+
+
+def check_keys(table: Any, keys: set[str], where: str) -> None:
+    """Refuse a table with a key too many or too few, by name."""
+    if not isinstance(table, dict):
+        raise NoMulError(f"{where} must be a table with the keys {', '.join(sorted(keys))}")
+    for key in table:
+        if key not in keys:
+            raise NoMulError(f"{where}: unknown key {key!r}; known are {', '.join(sorted(keys))}")
+    for key in sorted(keys):
+        if key not in table:
+            raise NoMulError(f"{where}: the key {key!r} is missing")
+
+
+def named_architectures() -> list[str]:
+    """Names of the machines that come with NoMul."""
+    return sorted(path.stem for path in FOLDER.glob("*.toml"))
+
+
+def load_architecture(source: str | Path | Architecture) -> Architecture:
+    """A machine by the name of one that comes with NoMul, or from a TOML file.
+
+    Errors: :class:`NoMulError` for a missing or unreadable file or an impossible machine.
+    """
+    if isinstance(source, Architecture):
+        return source
+    path = FOLDER / f"{source}.toml" if str(source) in named_architectures() else Path(source)
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, IsADirectoryError):
+        raise NoMulError(
+            f"no architecture {source}: neither a file nor one of {', '.join(named_architectures())}"
+        ) from None
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise NoMulError(f"{path} is no readable TOML file: {error}") from None
+    return Architecture.from_dict(table, path.name)

@@ -1,0 +1,221 @@
+"""The instruction set: one definition for the hardware, the compiler and the disassembler.
+
+An instruction is a 64-bit word: an opcode in the lowest six bits and the fields of that opcode's
+layout above it. All instructions but ``RUN`` and ``HALT`` write settings; ``RUN`` starts one pass
+of data through the machine with the settings as they stand, and the next instructions may already
+write the settings of the next ``RUN`` while it works.
+
+``docs/machine.md`` says what a machine does with the settings.
+"""
+
+from dataclasses import dataclass
+from enum import IntEnum
+
+from amaranth.hdl import Const, Shape, signed, unsigned
+from amaranth.lib import data, enum
+
+__all__ = [
+    "INSTRUCTION_BITS",
+    "LAYOUTS",
+    "LEVELS",
+    "MAX_PASSES",
+    "VERSION",
+    "Accumulate",
+    "Error",
+    "Instruction",
+    "Nest",
+    "Opcode",
+    "Path",
+    "State",
+    "decode",
+    "encode",
+]
+
+VERSION = 1
+INSTRUCTION_BITS = 64
+OPCODE_BITS = 6
+MAX_PASSES = 16
+
+
+class Opcode(enum.Enum, shape=OPCODE_BITS):
+    """What an instruction does."""
+
+    HALT = 0
+    CHECK = 1
+    LOOP = 2
+    ORIGIN = 3
+    STEP = 4
+    BOUNDS = 5
+    ENGINE = 6
+    PASS = 7
+    POST = 8
+    RANGE = 9
+    RUN = 10
+
+
+class Nest(enum.Enum, shape=3):
+    """The loop nests of a machine: whose addresses they make."""
+
+    ACTIVATION = 0
+    WEIGHT = 1
+    SUM = 2
+    PARAMETER = 3
+    RESIDUAL = 4
+    OUTPUT = 5
+
+
+LEVELS: dict[Nest, int] = {
+    Nest.ACTIVATION: 7,
+    Nest.WEIGHT: 3,
+    Nest.SUM: 4,
+    Nest.PARAMETER: 1,
+    Nest.RESIDUAL: 3,
+    Nest.OUTPUT: 3,
+}
+"""Loop levels of each nest; level 0 is the innermost.
+
+The levels of ``SUM`` have a meaning: 0 walks the accumulators of one reduction step, 1 counts the
+steps, 2 the passes; a word of sums starts an accumulation where levels 1 and 2 are both at their
+first iteration and finishes it where both are at their last; level 3 counts output groups.
+"""
+
+
+class Path(enum.Enum, shape=1):
+    """What lies between the activations and the accumulators."""
+
+    ENGINE = 0  # the engine, with weights
+    BYPASS = 1  # nothing: lane i of a word is sum i
+
+
+class Accumulate(enum.Enum, shape=1):
+    """How the accumulator takes a sum that does not start an accumulation."""
+
+    ADD = 0
+    MAX = 1
+
+
+class State(IntEnum):
+    """State of the sequencer, as the status register shows it."""
+
+    IDLE = 0
+    RUNNING = 1
+    PAUSED = 2
+    HALTED = 3
+    FAILED = 4
+
+
+class Error(IntEnum):
+    """Why a machine failed."""
+
+    NONE = 0
+    ILLEGAL_OPCODE = 1
+    WRONG_VERSION = 2
+    WRONG_MACHINE = 3
+    NO_SUCH_LEVEL = 4
+    BANK_CONFLICT = 5
+
+
+COUNT = unsigned(16)
+ADDRESS = unsigned(24)
+ADDRESS_STEP = signed(25)
+COORDINATE = signed(13)
+CODE = signed(18)
+SHIFT = unsigned(5)
+
+LAYOUTS: dict[Opcode, data.StructLayout] = {
+    Opcode.HALT: data.StructLayout({}),
+    # Must come first: the instruction set and the machine that the program was made for.
+    Opcode.CHECK: data.StructLayout({"version": 8, "fingerprint": 32}),
+    # Iterations minus one of a level, and what is added to the address when the level advances
+    # (all levels below it having returned to their first iteration).
+    Opcode.LOOP: data.StructLayout({"nest": Nest, "level": 3, "last": COUNT, "step": ADDRESS_STEP}),
+    # Address of the first word; row and column of the first activation.
+    Opcode.ORIGIN: data.StructLayout(
+        {"nest": Nest, "address": ADDRESS, "row": COORDINATE, "column": COORDINATE}
+    ),
+    # What is added to row and column of the activation when a level advances.
+    Opcode.STEP: data.StructLayout({"level": 3, "row": COORDINATE, "column": COORDINATE}),
+    # Activations outside 0 <= row < rows, 0 <= column < columns are words of `fill` codes.
+    Opcode.BOUNDS: data.StructLayout({"rows": 12, "columns": 12, "fill": CODE}),
+    # Settings of the engine, in the engine's own layout.
+    Opcode.ENGINE: data.StructLayout({"settings": 48}),
+    # Sums of this pass are shifted left, and negated, before they are accumulated.
+    Opcode.PASS: data.StructLayout({"index": 4, "shift": 4, "negate": 1}),
+    # Post-processing; see Range. `uniform`: no bias, and these shifts, for all channels.
+    Opcode.POST: data.StructLayout(
+        {
+            "uniform": 1,
+            "shift": SHIFT,
+            "residual": 1,
+            "residual_shift": SHIFT,
+            "residual_signed": 1,
+        }
+    ),
+    # Outputs are saturated to low .. high.
+    Opcode.RANGE: data.StructLayout({"low": CODE, "high": CODE}),
+    # Start. `signed`: whether activations are two's complement. `layer` is for people.
+    Opcode.RUN: data.StructLayout(
+        {"path": Path, "accumulate": Accumulate, "signed": 1, "layer": 16}
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Instruction:
+    """A decoded instruction: opcode and field values."""
+
+    opcode: Opcode
+    fields: dict[str, int]
+
+    def __str__(self) -> str:
+        def show(name: str, value: int) -> str:
+            shape = LAYOUTS[self.opcode][name].shape
+            if isinstance(shape, type) and issubclass(shape, enum.Enum):
+                return shape(value).name.lower()
+            return f"{value:#x}" if name in ("fingerprint", "settings") else str(value)
+
+        fields = " ".join(f"{name}={show(name, value)}" for name, value in self.fields.items())
+        return f"{self.opcode.name.lower():7}{fields}".rstrip()
+
+
+def encode(opcode: Opcode, **fields: int) -> int:
+    """The 64-bit word of an instruction.
+
+    Errors: ``ValueError`` for a missing or unknown field or a value out of its range.
+
+    >>> encode(Opcode.PASS, index=1, shift=2, negate=0) == 7 | 1 << 6 | 2 << 10
+    True
+    """
+    layout = LAYOUTS[opcode]
+    names = [name for name, _ in layout]
+    if set(names) != set(fields):
+        raise ValueError(f"{opcode.name} has the fields {names}, not {sorted(fields)}")
+    word = opcode.value
+    for name, field in layout:
+        shape = Shape.cast(field.shape)
+        value = int(getattr(fields[name], "value", fields[name]))
+        low = -(1 << shape.width - 1) if shape.signed else 0
+        high = (1 << shape.width - shape.signed) - 1
+        if not low <= value <= high:
+            raise ValueError(f"{opcode.name} {name} is {value}, outside {low} .. {high}")
+        word |= Const(value, shape).value % (1 << shape.width) << (OPCODE_BITS + field.offset)
+    return word
+
+
+def decode(word: int) -> Instruction:
+    """The instruction of a 64-bit word.
+
+    Errors: ``ValueError`` for an opcode that does not exist.
+
+    >>> str(decode(encode(Opcode.RANGE, low=-128, high=127)))
+    'range  low=-128 high=127'
+    """
+    opcode = Opcode(word & (1 << OPCODE_BITS) - 1)
+    fields = {}
+    for name, field in LAYOUTS[opcode]:
+        shape = Shape.cast(field.shape)
+        value = word >> (OPCODE_BITS + field.offset) & (1 << shape.width) - 1
+        if shape.signed and value >> shape.width - 1:
+            value -= 1 << shape.width
+        fields[name] = value
+    return Instruction(opcode, fields)
