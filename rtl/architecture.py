@@ -210,7 +210,8 @@ def load_architecture(source: str | Path | Architecture) -> Architecture:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, IsADirectoryError):
         raise NoMulError(
-            f"no architecture {source}: neither a file nor one of {', '.join(named_architectures())}"
+            f"no architecture {source}: neither a file nor one of "
+            f"{', '.join(named_architectures())}"
         ) from None
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise NoMulError(f"{path} is no readable TOML file: {error}") from None

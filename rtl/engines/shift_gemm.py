@@ -68,6 +68,11 @@ class Config:
         """Terms multiplied and added in a cycle."""
         return self.lanes * self.lanes
 
+    @property
+    def latency(self) -> int:
+        """Cycles from an accepted activation word to its sums."""
+        return 2 + tree_levels(self.lanes)
+
     def to_dict(self) -> dict[str, int]:
         """The architecture's ``[engine]`` keys."""
         return {key: getattr(self, key) for key in self.KEYS}
@@ -117,16 +122,16 @@ class Column(wiring.Component):
 class ShiftGemm(wiring.Component):
     """``lanes`` columns, each the dot product of one activation word with its stationary weights.
 
-    For activation word ``a`` and the tile ``w`` that is loaded, ``sums[c] = Σ_l fold(a[l], w[c][l])``
-    (see :class:`Column`). The exact product sum is ``sums[c] - correction`` where the correction is
+    For activation word ``a`` and the loaded tile ``w``, ``sums[c] = Σ_l fold(a[l], w[c][l])`` (see
+    :class:`Column`). The exact product sum is ``sums[c] - correction`` where the correction is
     ``Σ (2**A - 1) * 2**e`` over the negative terms, plus ``2**(A - 1) * Σ w`` where activations are
     signed; it depends on the weights only and the compiler puts it into the bias.
 
     A tile is ``lanes`` weight words, column 0 first. It serves ``last_vector + 1`` activation
     words while the next tile is loaded, one word a cycle; a swap costs no cycle.
 
-    Latency ``2 + tree_levels(lanes)``, throughput 1, back-pressure on all streams. The first word of
-    a tile waits for the tile. Cost: see ``docs``; no multiplier.
+    Latency ``2 + tree_levels(lanes)``, throughput 1, back-pressure on all streams. The first
+    word of a tile waits for the tile. Cost: see ``docs``; no multiplier.
 
     Parameters
     ----------
@@ -168,12 +173,7 @@ class ShiftGemm(wiring.Component):
     @property
     def latency(self) -> int:
         """Cycles from an accepted activation word to its sums."""
-        return self.latency_of(self.config)
-
-    @staticmethod
-    def latency_of(config: Config) -> int:
-        """Latency of an engine of this config."""
-        return 2 + tree_levels(config.lanes)
+        return self.config.latency
 
     @staticmethod
     def model(
@@ -210,15 +210,13 @@ class ShiftGemm(wiring.Component):
     def elaborate(self, platform) -> Module:
         m = Module()
         c = self.config
-        weights_layout = data.ArrayLayout(c.term_bits, c.lanes)
+        terms = data.ArrayLayout(c.term_bits, c.lanes)
 
         # Loading: columns enter at the far end, so that after `lanes` words column 0 is at 0.
-        loading = [
-            Signal(weights_layout, name=f"loading_{i}", reset_less=True) for i in range(c.lanes)
-        ]
-        active = [
-            Signal(weights_layout, name=f"active_{i}", reset_less=True) for i in range(c.lanes)
-        ]
+        def registers(name: str) -> list[Signal]:
+            return [Signal(terms, name=f"{name}_{i}", reset_less=True) for i in range(c.lanes)]
+
+        loading, active = registers("loading"), registers("active")
         loaded = Signal(range(c.lanes + 1))
         full = Signal()
         m.d.comb += [full.eq(loaded == c.lanes), self.weights.ready.eq(~full)]
