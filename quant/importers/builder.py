@@ -8,7 +8,7 @@ A softmax over the channels is left out where only the network's output follows,
 largest score stays the largest; the graph then returns the scores before it.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -74,10 +74,6 @@ class Builder:
         return Graph(
             name, self.input.tensor, self.input.source, tuple(map(to_float32, layers)), result
         )
-
-    def rearrange(self, name: str, view: View, move: Callable[[np.ndarray], np.ndarray]) -> View:
-        """A view of a view; ``move`` maps arrays of positions, in which 0 is a zero."""
-        return view.rearranged(move, name)
 
     def conv(
         self,

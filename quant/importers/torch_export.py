@@ -176,9 +176,7 @@ class Importer:
         moved = overload(node)(
             *pytree.tree_map(positions, args), **pytree.tree_map(positions, kwargs)
         )
-        return pytree.tree_map(
-            lambda result: call.builder.rearrange(call.name, view, lambda _: result.numpy()), moved
-        )
+        return pytree.tree_map(lambda result: view.rearranged(result.numpy(), call.name), moved)
 
     def _constant(self, value: object) -> Constant:
         """A tensor or number as the builder takes it."""

@@ -144,7 +144,7 @@ def clip(low: float | None = None, high: float | None = None) -> Callable[[Call]
 def bound(largest: bool) -> Callable[[Call], View]:
     """``maximum`` or ``minimum`` with a number."""
     return lambda call: arithmetic.clamp(
-        call.builder, call.name, call.operand("self"), call.operand("other"), largest
+        largest, call.builder, call.name, call.operand("self"), call.operand("other")
     )
 
 
