@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -79,9 +80,7 @@ def sequence(first: int, counts: Sequence[int], strides: Sequence[int]) -> np.nd
     return values
 
 
-def walk_instructions(
-    nest: Nest, walk: Walk, address: int
-) -> list[tuple[Opcode, dict[str, int | Nest]]]:
+def walk_instructions(nest: Nest, walk: Walk, address: int) -> list[tuple[Opcode, dict[str, Any]]]:
     """Instructions that set up a nest; ``address`` is the first one as the machine counts it.
 
     Errors: ``ValueError`` for more levels than the nest has.
@@ -91,10 +90,20 @@ def walk_instructions(
         raise ValueError(f"{nest.name} has {LEVELS[nest]} levels, not {len(walk.levels)}")
     levels = [*walk.levels, *[Level(1)] * missing]
     counts = [level.count for level in levels]
-    origin = {"nest": nest, "address": address, "row": walk.row, "column": walk.column}
-    result: list[tuple[Opcode, dict[str, int | Nest]]] = [(Opcode.ORIGIN, origin)]
+    origin: dict[str, Any] = {
+        "nest": nest,
+        "address": address,
+        "row": walk.row,
+        "column": walk.column,
+    }
+    result: list[tuple[Opcode, dict[str, Any]]] = [(Opcode.ORIGIN, origin)]
     for index, step in enumerate(steps(counts, [level.stride for level in levels])):
-        loop = {"nest": nest, "level": index, "last": counts[index] - 1, "step": step}
+        loop: dict[str, Any] = {
+            "nest": nest,
+            "level": index,
+            "last": counts[index] - 1,
+            "step": step,
+        }
         result.append((Opcode.LOOP, loop))
     if nest is Nest.ACTIVATION:
         rows = steps(counts, [level.row for level in levels])

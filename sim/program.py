@@ -232,8 +232,7 @@ class ProgramSimulator:
         images, words, lanes = finished.shape
         total = finished.reshape(images, groups, words // groups, lanes)
         if post["uniform"]:
-            bias = np.int64(0)
-            shift, residual_shift = np.int64(post["shift"]), np.int64(post["residual_shift"])
+            bias, shift, residual_shift = map(np.array, (0, post["shift"], post["residual_shift"]))
         else:
             depth = self.architecture.memory.parameter_words
             addresses = run.addresses(Nest.PARAMETER, 1 << (depth - 1).bit_length())
