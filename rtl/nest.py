@@ -1,5 +1,6 @@
 """Loop nests: address generators that walk affine loops."""
 
+import numpy as np
 from amaranth.hdl import Module, Mux, Shape, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
@@ -62,6 +63,8 @@ class LoopNest(wiring.Component):
         High in the cycle in which the last word is taken.
     """
 
+    latency = 1
+
     def __init__(self, levels: int, address_bits: int, coordinates: bool = False) -> None:
         self.levels = levels
         self.address_bits = address_bits
@@ -74,6 +77,41 @@ class LoopNest(wiring.Component):
                 "done": Out(1),
             }
         )
+
+    @property
+    def positions(self) -> dict[str, Shape]:
+        """What a word holds besides the levels' state, and its shape."""
+        shape = {"address": Shape(self.address_bits)}
+        return shape | ({"row": COORDINATE, "column": COORDINATE} if self.coordinates else {})
+
+    def model(self, settings: dict) -> dict[str, np.ndarray]:
+        """All words of a walk: each field int64 ``[words]``, ``first`` and ``last`` bool
+        ``[words, levels]``.
+
+        Before step ``n`` a level of ``k`` iterations, whose lower levels have ``size`` steps
+        together, has advanced ``k - 1`` times in each of its ``n // (size * k)`` whole rounds and
+        ``n // size % k`` times in the present one.
+        """
+        counts = [level["last"] + 1 for level in settings["levels"]]
+        n = np.arange(np.prod(counts, dtype=np.int64))
+        walk = {name: np.full(len(n), settings[name], np.int64) for name in self.positions}
+        first = np.zeros((len(n), self.levels), bool)
+        last = np.zeros((len(n), self.levels), bool)
+        index = np.zeros(len(n), np.int64)
+        size = 1
+        for i, (count, level) in enumerate(zip(counts, settings["levels"])):
+            iteration = n // size % count
+            advances = n // (size * count) * (count - 1) + iteration
+            for name in walk:
+                walk[name] += advances * level["step" if name == "address" else name]
+            first[:, i], last[:, i] = iteration == 0, iteration == count - 1
+            if i == 2:
+                index = iteration % MAX_PASSES
+            size *= count
+        for name, shape in self.positions.items():
+            offset = 1 << shape.width - 1 if shape.signed else 0
+            walk[name] = ((walk[name] + offset) & (1 << shape.width) - 1) - offset
+        return {**walk, "first": first, "last": last, "index": index}
 
     def elaborate(self, platform) -> Module:
         m = Module()
@@ -92,8 +130,7 @@ class LoopNest(wiring.Component):
             self.done.eq(take & below[self.levels]),
         ]
 
-        position = ["address", *(["row", "column"] if self.coordinates else [])]
-        following = {name: self.advanced(m, name) for name in position}
+        following = {name: self.advanced(m, name) for name in self.positions}
         with m.If(take):
             for i in range(self.levels):
                 with m.If(below[i]):
@@ -104,7 +141,7 @@ class LoopNest(wiring.Component):
 
         with m.If(self.start):
             m.d.sync += self.o.valid.eq(1)
-            m.d.sync += [word[name].eq(self.settings[name]) for name in position]
+            m.d.sync += [word[name].eq(self.settings[name]) for name in self.positions]
             for i in range(self.levels):
                 m.d.sync += [
                     remaining[i].eq(levels[i].last),
@@ -133,7 +170,7 @@ class LoopNest(wiring.Component):
         """Address, row or column after the step of the level that advances."""
         word = self.o.payload
         field = "step" if name == "address" else name
-        shape = Shape.cast(word[name].shape())
+        shape = self.positions[name]
         step = Signal(shape, name=f"{name}_step")
         for i in reversed(range(self.levels)):
             # A later assignment wins: the lowest level that is not at its last iteration.
