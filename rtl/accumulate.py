@@ -73,8 +73,9 @@ class Accumulator(wiring.Component):
             }
         )
 
+    @staticmethod
     def model(
-        self,
+        bits: int,
         operation: Accumulate,
         passes: list[dict],
         steps: dict[str, np.ndarray],
@@ -84,6 +85,8 @@ class Accumulator(wiring.Component):
 
         Parameters
         ----------
+        bits : int
+            Width of an accumulator.
         operation : Accumulate
         passes : list of dict
             Fields of :func:`pass_settings`.
@@ -96,8 +99,8 @@ class Accumulator(wiring.Component):
         int64 [finished, lanes], bool [finished]
             Sums; the first words of their groups.
         """
-        store = np.zeros((self.words, sums.shape[1]), np.int64)
-        half = 1 << self.bits - 1
+        store: dict[int, np.ndarray] = {}
+        half = 1 << bits - 1
         finished, group_first = [], []
         starts = (steps["first"][:, 1] & steps["first"][:, 2]).tolist()
         finishes = (steps["last"][:, 1] & steps["last"][:, 2]).tolist()

@@ -50,12 +50,13 @@ class ActivationFetch(wiring.Component):
             }
         )
 
+    @staticmethod
     def model(
-        self, bounds: dict, row: np.ndarray, column: np.ndarray, words: np.ndarray
+        bits: int, bounds: dict, row: np.ndarray, column: np.ndarray, words: np.ndarray
     ) -> np.ndarray:
         """Unsigned codes ``[n, lanes]`` of ``n`` steps, given the words at their addresses."""
         inside = (row >= 0) & (row < bounds["rows"]) & (column >= 0) & (column < bounds["columns"])
-        return np.where(inside[:, None], words, bounds["fill"] & (1 << self.bits) - 1)
+        return np.where(inside[:, None], words, bounds["fill"] & (1 << bits) - 1)
 
     def elaborate(self, platform) -> Module:
         m = Module()

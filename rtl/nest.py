@@ -10,13 +10,18 @@ from rtl.isa import COORDINATE, COUNT, MAX_PASSES
 __all__ = ["LoopNest", "nest_settings", "nest_word"]
 
 
+def positions(address_bits: int, coordinates: bool) -> dict[str, Shape]:
+    """What a nest walks: the address, and with ``coordinates`` a row and a column."""
+    address = {"address": Shape(address_bits)}
+    return address | ({"row": COORDINATE, "column": COORDINATE} if coordinates else {})
+
+
 def nest_settings(levels: int, address_bits: int, coordinates: bool) -> data.StructLayout:
     """Settings of a nest: where it begins, and each level's last iteration and steps."""
-    position = {"row": COORDINATE, "column": COORDINATE} if coordinates else {}
-    level = data.StructLayout({"last": COUNT, "step": address_bits, **position})
-    return data.StructLayout(
-        {"address": address_bits, **position, "levels": data.ArrayLayout(level, levels)}
-    )
+    begin = positions(address_bits, coordinates)
+    steps = {"step" if name == "address" else name: shape for name, shape in begin.items()}
+    level = data.StructLayout({"last": COUNT, **steps})
+    return data.StructLayout({**begin, "levels": data.ArrayLayout(level, levels)})
 
 
 def nest_word(levels: int, address_bits: int, coordinates: bool) -> data.StructLayout:
@@ -24,11 +29,9 @@ def nest_word(levels: int, address_bits: int, coordinates: bool) -> data.StructL
 
     ``index`` is the iteration of level 2 (modulo :data:`~rtl.isa.MAX_PASSES`), 0 if there is none.
     """
-    position = {"row": COORDINATE, "column": COORDINATE} if coordinates else {}
     return data.StructLayout(
         {
-            "address": address_bits,
-            **position,
+            **positions(address_bits, coordinates),
             "first": data.ArrayLayout(1, levels),
             "last": data.ArrayLayout(1, levels),
             "index": range(MAX_PASSES),
@@ -78,25 +81,21 @@ class LoopNest(wiring.Component):
             }
         )
 
-    @property
-    def positions(self) -> dict[str, Shape]:
-        """What a word holds besides the levels' state, and its shape."""
-        shape = {"address": Shape(self.address_bits)}
-        return shape | ({"row": COORDINATE, "column": COORDINATE} if self.coordinates else {})
-
-    def model(self, settings: dict) -> dict[str, np.ndarray]:
+    @staticmethod
+    def model(settings: dict, address_bits: int) -> dict[str, np.ndarray]:
         """All words of a walk: each field int64 ``[words]``, ``first`` and ``last`` bool
-        ``[words, levels]``.
+        ``[words, levels]``. ``settings`` are fields of :func:`nest_settings`.
 
         Before step ``n`` a level of ``k`` iterations, whose lower levels have ``size`` steps
         together, has advanced ``k - 1`` times in each of its ``n // (size * k)`` whole rounds and
         ``n // size % k`` times in the present one.
         """
+        shapes = positions(address_bits, "row" in settings)
         counts = [level["last"] + 1 for level in settings["levels"]]
         n = np.arange(np.prod(counts, dtype=np.int64))
-        walk = {name: np.full(len(n), settings[name], np.int64) for name in self.positions}
-        first = np.zeros((len(n), self.levels), bool)
-        last = np.zeros((len(n), self.levels), bool)
+        walk = {name: np.full(len(n), settings[name], np.int64) for name in shapes}
+        first = np.zeros((len(n), len(counts)), bool)
+        last = np.zeros((len(n), len(counts)), bool)
         index = np.zeros(len(n), np.int64)
         size = 1
         for i, (count, level) in enumerate(zip(counts, settings["levels"])):
@@ -108,7 +107,7 @@ class LoopNest(wiring.Component):
             if i == 2:
                 index = iteration % MAX_PASSES
             size *= count
-        for name, shape in self.positions.items():
+        for name, shape in shapes.items():
             offset = 1 << shape.width - 1 if shape.signed else 0
             walk[name] = ((walk[name] + offset) & (1 << shape.width) - 1) - offset
         return {**walk, "first": first, "last": last, "index": index}
@@ -130,7 +129,8 @@ class LoopNest(wiring.Component):
             self.done.eq(take & below[self.levels]),
         ]
 
-        following = {name: self.advanced(m, name) for name in self.positions}
+        shapes = positions(self.address_bits, self.coordinates)
+        following = {name: self.advanced(m, name, shape) for name, shape in shapes.items()}
         with m.If(take):
             for i in range(self.levels):
                 with m.If(below[i]):
@@ -141,7 +141,7 @@ class LoopNest(wiring.Component):
 
         with m.If(self.start):
             m.d.sync += self.o.valid.eq(1)
-            m.d.sync += [word[name].eq(self.settings[name]) for name in self.positions]
+            m.d.sync += [word[name].eq(self.settings[name]) for name in shapes]
             for i in range(self.levels):
                 m.d.sync += [
                     remaining[i].eq(levels[i].last),
@@ -166,11 +166,10 @@ class LoopNest(wiring.Component):
         if i == 2:
             m.d.sync += word.index.eq(Mux(word.last[i], 0, word.index + 1))
 
-    def advanced(self, m: Module, name: str) -> Value:
+    def advanced(self, m: Module, name: str, shape: Shape) -> Value:
         """Address, row or column after the step of the level that advances."""
         word = self.o.payload
         field = "step" if name == "address" else name
-        shape = self.positions[name]
         step = Signal(shape, name=f"{name}_step")
         for i in reversed(range(self.levels)):
             # A later assignment wins: the lowest level that is not at its last iteration.

@@ -69,8 +69,10 @@ class PostLane(wiring.Component):
             }
         )
 
+    @staticmethod
     def model(
-        self,
+        bits: int,
+        code_bits: int,
         total: np.ndarray,
         residual: np.ndarray,
         bias: np.ndarray | int,
@@ -81,9 +83,9 @@ class PostLane(wiring.Component):
     ) -> np.ndarray:
         """Unsigned codes; negative ones in two's complement of ``code_bits``. All broadcast."""
         t = np.asarray(total, np.int64) + bias + (np.asarray(residual, np.int64) << residual_shift)
-        half = 1 << self.bits - 1
-        wrapped = ((t + half) & ((1 << self.bits) - 1)) - half
-        return requantize(wrapped, shift, low, high) & ((1 << self.code_bits) - 1)
+        half = 1 << bits - 1
+        wrapped = ((t + half) & ((1 << bits) - 1)) - half
+        return requantize(wrapped, shift, low, high) & ((1 << code_bits) - 1)
 
     def elaborate(self, platform) -> Module:
         m = Module()
@@ -167,8 +169,10 @@ class PostProcess(wiring.Component):
             }
         )
 
+    @staticmethod
     def model(
-        self,
+        bits: int,
+        code_bits: int,
         settings: dict[str, int],
         parameters: dict[str, np.ndarray],
         residual: np.ndarray,
@@ -179,6 +183,8 @@ class PostProcess(wiring.Component):
 
         Parameters
         ----------
+        bits, code_bits : int
+            Width of an accumulator and of a code.
         settings : dict
             Fields of :func:`post_settings`.
         parameters : dict of int64 [groups * lanes]
@@ -188,8 +194,7 @@ class PostProcess(wiring.Component):
         sums : int64 [words, lanes]
         group_first : bool [words]
         """
-        lane = PostLane(self.bits, self.code_bits)
-        half = 1 << self.code_bits - 1
+        half = 1 << code_bits - 1
         extended = np.zeros_like(sums)
         if settings["residual"]:
             offset = half if settings["residual_signed"] else 0
@@ -198,8 +203,9 @@ class PostProcess(wiring.Component):
             own = {key: settings[key] for key in ("shift", "residual_shift")} | {"bias": 0}
         else:
             group = np.cumsum(group_first) - 1
-            own = {key: v.reshape(-1, self.lanes)[group] for key, v in parameters.items()}
-        return lane.model(sums, extended, **own, low=settings["low"], high=settings["high"])
+            own = {key: v.reshape(-1, sums.shape[1])[group] for key, v in parameters.items()}
+        span = {"low": settings["low"], "high": settings["high"]}
+        return PostLane.model(bits, code_bits, sums, extended, **own, **span)
 
     def elaborate(self, platform) -> Module:
         m = Module()

@@ -98,8 +98,9 @@ class Bench:
         return cycles
 
     async def receive(self, ctx, stream, count: int, stall: float = 0.0) -> Received:
-        """Take ``count`` words out of a stream; ``ready`` is low in about ``stall`` of the cycles."""
-        values, cycles = [], []
+        """Take ``count`` words; ``ready`` is low in about ``stall`` of the cycles."""
+        values: list = []
+        cycles: list[int] = []
         stalls = iter(self.stalls(stall))
         ready = None
         while len(values) < count:

@@ -84,8 +84,10 @@ def test_padding_on_all_sides(padding, fill, stall):
     bench = Bench(dut)
     settings = window(padding)
     bounds = {"rows": ROWS, "columns": COLUMNS, "fill": fill}
-    steps = dut.nest.model(settings)
-    expected = dut.fetch.model(bounds, steps["row"], steps["column"], memory[steps["address"]])
+    steps = LoopNest.model(settings, ADDRESS_BITS)
+    expected = ActivationFetch.model(
+        CODE_BITS, bounds, steps["row"], steps["column"], memory[steps["address"]]
+    )
     received = []
 
     async def testbench(ctx):
@@ -139,7 +141,7 @@ def test_widest_coordinates():
 
     async def check(ctx):
         received = await bench.receive(ctx, fetch.o, len(row))
-        assert received.values == plain(fetch.model(bounds, row, column, words))
+        assert received.values == plain(fetch.model(CODE_BITS, bounds, row, column, words))
         assert [w[0] for w in received.values] == [1, 1, 20, 20, 1, 1, 1]
 
     bench.run(setup, store, check)

@@ -87,7 +87,7 @@ def test_walk(levels, coordinates, most, stall):
         dut = LoopNest(levels, BITS, coordinates)
         settings = random_settings(rng, levels, coordinates, most)
         expected = loops(settings, coordinates)
-        model = dut.model(settings)
+        model = LoopNest.model(settings, BITS)
         for n, word in enumerate(expected):
             assert {name: plain(values[n]) for name, values in model.items()} == word
         received = walk(dut, settings, len(expected), stall, seed)
