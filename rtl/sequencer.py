@@ -48,9 +48,14 @@ def run_settings(address_bits: dict[Nest, int], shift_bits: int) -> data.StructL
 class Sequencer(wiring.Component):
     """Executes a program: one instruction a cycle, ``RUN`` and ``HALT`` when the machine is free.
 
-    Instructions write the next settings. ``RUN`` copies them to ``settings``, which is stable until
-    the run ends, and raises ``start`` one cycle later. The instructions behind it go on meanwhile.
-    An error stops the program before the instruction has any effect.
+    Instructions write the next settings, which are all 0 when a program starts. ``RUN`` copies them
+    to ``settings``, which is stable until the run ends, and raises ``start`` one cycle later. The
+    instructions behind it go on meanwhile. An error stops the program before the instruction has
+    any effect, and when the run before it has ended.
+
+    The program pauses before a ``RUN`` or ``HALT`` when ``stop_after`` runs have been started and
+    the last of them has ended. After RESUME it pauses there again unless ``stop_after`` was
+    changed. A pause adds two to ``cycles``.
 
     The first instruction executes one cycle after the state becomes RUNNING.
 
@@ -156,7 +161,8 @@ class Sequencer(wiring.Component):
             with m.If(fetched & ~wait):
                 with m.If(pause):
                     m.d.sync += self.state.eq(State.PAUSED)
-                with m.Elif(error.any()):
+                # The run under way ends first: what is not running may be accessed.
+                with m.Elif(error.any()), m.If(~busy):
                     m.d.sync += [self.state.eq(State.FAILED), self.error.eq(error)]
                 with m.Elif(opcode == Opcode.HALT.value):
                     m.d.sync += self.state.eq(State.HALTED)
@@ -186,6 +192,7 @@ class Sequencer(wiring.Component):
                 self.cycles.eq(0),
                 self.runs.eq(0),
                 fetched.eq(0),
+                following.as_value().eq(0),
             ]
         with m.Elif(resume & (self.state == State.PAUSED)):
             # The host may have used the memory's read port: fetch again.
