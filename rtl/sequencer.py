@@ -55,7 +55,7 @@ class Sequencer(wiring.Component):
 
     The program pauses before a ``RUN`` or ``HALT`` when ``stop_after`` runs have been started and
     the last of them has ended. After RESUME it pauses there again unless ``stop_after`` was
-    changed. A pause adds two to ``cycles``.
+    changed. A pause does not count in ``cycles``.
 
     The first instruction executes one cycle after the state becomes RUNNING.
 
@@ -157,7 +157,10 @@ class Sequencer(wiring.Component):
             m.d.sync += busy.eq(0)
         m.d.sync += self.start.eq(0)
         with m.If(running):
-            m.d.sync += [self.cycles.eq(self.cycles + 1), fetched.eq(1)]
+            m.d.sync += fetched.eq(1)
+            # Neither the cycle that pauses counts nor the one that fetches after it.
+            with m.If(fetched & ~pause):
+                m.d.sync += self.cycles.eq(self.cycles + 1)
             with m.If(fetched & ~wait):
                 with m.If(pause):
                     m.d.sync += self.state.eq(State.PAUSED)
@@ -189,7 +192,8 @@ class Sequencer(wiring.Component):
                 self.state.eq(State.RUNNING),
                 self.error.eq(Error.NONE),
                 self.pc.eq(0),
-                self.cycles.eq(0),
+                # The first cycle fetches.
+                self.cycles.eq(1),
                 self.runs.eq(0),
                 fetched.eq(0),
                 following.as_value().eq(0),
