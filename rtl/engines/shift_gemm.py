@@ -213,19 +213,20 @@ class ShiftGemm(wiring.Component):
             Fields of :data:`Settings`.
         weights : uint32 [tiles * lanes, pieces]
             Weight words, column after column, tile after tile.
-        activations : int [tiles * (last_vector + 1), lanes]
+        activations : int [..., tiles * (last_vector + 1), lanes]
             Unsigned codes.
 
         Returns
         -------
-        int64 [words, lanes]
+        int64 [..., words, lanes]
             The folded sums: column sums of ``b << e``, see the class.
         """
         lanes, bits = config.lanes, config.activation_bits
         codes = unpack(weights, config.term_bits, lanes).reshape(-1, lanes, lanes)
         a = np.asarray(activations, np.int64) ^ (settings["signed"] << (bits - 1))
-        a = a.reshape(len(codes), settings["last_vector"] + 1, lanes)
-        return Column.model(config, codes, a).reshape(-1, lanes)
+        words = a.shape
+        a = a.reshape(*words[:-2], len(codes), settings["last_vector"] + 1, lanes)
+        return Column.model(config, codes, a).reshape(words)
 
     def elaborate(self, platform) -> Module:
         m = Module()
