@@ -5,11 +5,11 @@ import re
 import pytest
 
 from boards.netlist import prove, synthesize
-from rtl.engines.shift_gemm import Column, Config
+from rtl.engines.shift_gemm import Column, ShiftGemmConfig
 from rtl.post import PostLane
 
 BLOCKS = {
-    "column": lambda: Column(Config(4, 4, 4)),
+    "column": lambda: Column(ShiftGemmConfig(4, 4, 4)),
     "post": lambda: PostLane(16, 5),
 }
 
