@@ -21,9 +21,10 @@ __all__ = ["Observations", "find_method", "min_max", "mse", "observe", "percenti
 
 Method = Callable[[Histogram, int], int]
 
-# Working memory of one batch and of the images kept for layer-by-layer steps, in values.
+# Working memory, in values: of a batch, all tensors; of the images kept for layer-by-layer steps,
+# eight times the largest tensor, as input, output, residual and a copy are held, of codes and floats.
 BATCH_VALUES = 1 << 25
-SAMPLE_VALUES = 1 << 26
+SAMPLE_VALUES = 1 << 28
 SAMPLE_IMAGES = 512
 
 FINER_OCTAVES = 8  # how far below the full range :func:`mse` looks
@@ -39,13 +40,10 @@ class Observations:
         Of every tensor, over all images.
     sample : float32 (images, channels, height, width)
         The first images, as many as fit the memory that layer-by-layer steps may use.
-    means : dict of float64 (channels,)
-        Mean of each channel of every tensor, over the sample.
     """
 
     histograms: dict[str, Histogram]
     sample: np.ndarray
-    means: dict[str, np.ndarray]
 
 
 def observe(
@@ -67,31 +65,25 @@ def observe(
     images or in a tensor of the network.
     """
     histograms = {name: Histogram() for name in (graph.input, *(x.name for x in graph.layers))}
-    sums: dict[str, np.ndarray] = {}
     kept: list[np.ndarray] = []
-    values_per_image = sum(int(np.prod(graph.shape_of(name))) for name in histograms)
-    sample_size = int(np.clip(SAMPLE_VALUES // values_per_image, 1, SAMPLE_IMAGES))
-    batch = int(np.clip(BATCH_VALUES // values_per_image, 1, 64))
+    sizes = [int(np.prod(graph.shape_of(name))) for name in histograms]
+    sample_size = int(np.clip(SAMPLE_VALUES // (8 * max(sizes)), 1, SAMPLE_IMAGES))
+    batch = int(np.clip(BATCH_VALUES // sum(sizes), 1, 64))
     total = len(images) if isinstance(images, np.ndarray) else None
     done = 0
+
+    def visit(name: str, values: np.ndarray) -> None:
+        if not np.isfinite(values).all():
+            raise NoMulError(
+                f"tensor {name} of {graph.name} becomes NaN or infinite on calibration images; "
+                "check their preprocessing and the weights"
+            )
+        histograms[name].add(values)
+
     for part in _parts(graph, images, batch):
-        wanted = max(0, min(len(part), sample_size - done))
-
-        def visit(name: str, values: np.ndarray, wanted: int = wanted) -> None:
-            if not np.isfinite(values).all():
-                raise NoMulError(
-                    f"tensor {name} of {graph.name} becomes NaN or infinite on calibration "
-                    "images; check their preprocessing and the weights"
-                )
-            histograms[name].add(values)
-            if wanted:
-                positions = values.shape[2] * values.shape[3]
-                mean = values[:wanted].sum(axis=(0, 2, 3), dtype=np.float64) / positions
-                sums[name] = sums.get(name, 0.0) + mean
-
         visit_float(graph, part, visit, batch)
-        if wanted:
-            kept.append(part[:wanted].copy())
+        if done < sample_size:
+            kept.append(part[: sample_size - done].copy())
         done += len(part)
         if progress:
             progress(done, total, "calibration")
@@ -99,9 +91,7 @@ def observe(
         raise NoMulError(
             f"there are no calibration images for {graph.name}; give some hundred training images"
         )
-    sample = np.concatenate(kept)
-    means = {name: value / len(sample) for name, value in sums.items()}
-    return Observations(histograms, sample, means)
+    return Observations(histograms, np.concatenate(kept))
 
 
 def _parts(

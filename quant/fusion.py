@@ -23,17 +23,23 @@ class Step:
         The operation; a clip only where it cannot join the layer before it.
     add : Add, optional
         The residual addition after a convolution.
-    low, high : float
-        What all clips after it leave.
-    name : str
-        The tensor that the step makes: that of its last layer.
+    clips : tuple of Clip
+        All clips after it, in order.
     """
 
     layer: Layer
     add: Add | None
-    low: float
-    high: float
-    name: str
+    clips: tuple[Clip, ...]
+
+    @property
+    def layers(self) -> tuple[Layer, ...]:
+        """The float layers in order."""
+        return self.layer, *((self.add,) if self.add else ()), *self.clips
+
+    @property
+    def name(self) -> str:
+        """The tensor that the step makes: that of its last layer."""
+        return self.layers[-1].name
 
     @property
     def inputs(self) -> tuple[str, ...]:
@@ -47,12 +53,18 @@ class Step:
         """The tensor before the clips."""
         return (self.add or self.layer).name
 
+    @property
+    def bounds(self) -> tuple[float, float]:
+        """Smallest and largest value that the clips leave."""
+        low, high = -math.inf, math.inf
+        for clip in (layer for layer in self.layers if isinstance(layer, Clip)):
+            low, high = (min(max(bound, clip.low), clip.high) for bound in (low, high))
+        return low, high
+
     def split(self) -> tuple["Step", "Step"]:
         """The convolution on its own, then the addition with the clips."""
         assert self.add is not None
-        return Step(self.layer, None, -math.inf, math.inf, self.layer.name), replace(
-            self, layer=self.add, add=None
-        )
+        return Step(self.layer, None, ()), Step(self.add, None, self.clips)
 
 
 def fuse(graph: Graph) -> list[Step]:
@@ -74,15 +86,11 @@ def fuse(graph: Graph) -> list[Step]:
     for layer in graph.layers:
         if layer.name in taken:
             continue
-        add = adds.get(layer.name)
-        low, high, name = -math.inf, math.inf, (add or layer).name
-        if isinstance(layer, Clip):
-            low, high = layer.low, layer.high
-        while isinstance(clip := sole_reader(graph, name), Clip):
-            low, high = (min(max(bound, clip.low), clip.high) for bound in (low, high))
-            name = clip.name
-            taken.add(name)
-        steps.append(Step(layer, add, low, high, name))
+        step = Step(layer, adds.get(layer.name), ())
+        while isinstance(clip := sole_reader(graph, step.name), Clip):
+            step = replace(step, clips=(*step.clips, clip))
+            taken.add(clip.name)
+        steps.append(step)
     return sorted(steps, key=lambda step: order[step.summed])
 
 

@@ -162,7 +162,7 @@ def requantizer(
 
 def clip_codes(step: Step, fmt: Format) -> tuple[int, int]:
     """Smallest and largest code of a step's output."""
-    low, high = quantize(np.array([step.low, step.high]), fmt)
+    low, high = quantize(np.array(step.bounds), fmt)
     return int(low), int(high)
 
 

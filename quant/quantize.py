@@ -4,18 +4,21 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 import numpy as np
+import torch
 
 from quant.bias_correction import correct_bias
 from quant.calibrate import Observations, find_method, observe
 from quant.formats import FormatPlan
+from quant.floating import run_layer as run_float_layer
 from quant.fusion import Step, fuse
 from quant.graph import Concat, Conv, Graph
+from quant.layer_inputs import LayerInputs
 from quant.lower import lower_conv, lower_step, requantizer
 from quant.numbers import Format
 from quant.numbers import quantize as quantize_values
 from quant.quantized import QConv, QLayer, QuantizedGraph
 from quant.reference import run_layer, storage
-from quant.schemes import LayerInputs, Scheme, find_scheme
+from quant.schemes import Scheme, find_scheme
 
 __all__ = ["quantize"]
 
@@ -79,6 +82,8 @@ class Lowering:
         Of every tensor made so far.
     tensors : dict of integer arrays
         The sample's codes of the tensors that a later step reads.
+    values : dict of float32 tensors
+        The same tensors in the float network.
     """
 
     def __init__(
@@ -89,7 +94,6 @@ class Lowering:
         method: Callable,
         bias_correction: bool,
     ) -> None:
-        self.observed = observed
         self.scheme = scheme
         self.bias_correction = bias_correction
         self.plan = FormatPlan(graph, fuse(graph), observed, method, scheme)
@@ -98,10 +102,15 @@ class Lowering:
         self.formats: dict[str, Format] = {graph.input: self.plan.wish(graph.input)}
         codes = quantize_values(observed.sample, self.formats[graph.input])
         self.tensors = {graph.input: codes.astype(storage(self.formats[graph.input]))}
+        self.values = {graph.input: torch.from_numpy(observed.sample)}
 
     def lower(self, step: Step) -> None:
         """Make the layers of a step and run the sample through them."""
         made = len(self.layers)
+        with torch.no_grad():
+            for float_layer in step.layers:
+                inputs = [self.values[name] for name in float_layer.inputs]
+                self.values[float_layer.name] = run_float_layer(float_layer, inputs)
         if isinstance(step.layer, Conv):
             layer = self._conv(step)
             if layer is None:
@@ -115,9 +124,10 @@ class Lowering:
         else:
             self._other(step)
         done = {name for name in step.inputs if self.readers[name] is step}
-        inner = {layer.name for layer in self.layers[made:-1]}
-        for name in done | inner:
-            del self.tensors[name]
+        done |= {layer.name for layer in (*step.layers, *self.layers[made:])} - {step.name}
+        for name in done:
+            self.tensors.pop(name, None)
+            self.values.pop(name, None)
 
     def _emit(self, layer: QLayer) -> None:
         inputs = [self.tensors[name] for name in layer.inputs]
@@ -130,7 +140,8 @@ class Lowering:
         assert isinstance(step.layer, Conv)
         inputs = [self.tensors[name] for name in step.inputs]
         formats = [self.formats[name] for name in step.inputs]
-        seen = LayerInputs(inputs[0], formats[0])
+        values = self.values[step.inputs[0]].numpy()
+        seen = LayerInputs(inputs[0], formats[0], values, self.bias_correction)
         codes, fraction = self.scheme.quantize_weights(step.layer, seen)
         layer = lower_conv(
             step,
@@ -143,7 +154,8 @@ class Lowering:
         )
         if layer is None or not self.bias_correction:
             return layer
-        return correct_bias(layer, inputs, formats, self.observed.means[step.summed])
+        target = self.values[step.summed].mean(dim=(0, 2, 3), dtype=torch.float64).numpy()
+        return correct_bias(layer, inputs, formats, target)
 
     def _other(self, step: Step) -> None:
         formats = [self.formats[name] for name in step.inputs]

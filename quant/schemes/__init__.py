@@ -9,39 +9,15 @@ import importlib
 import pkgutil
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
 
 from quant.graph import Conv
+from quant.layer_inputs import LayerInputs
 from quant.named import Named, find
-from quant.numbers import Format
 
-__all__ = ["LayerInputs", "Scheme", "find_scheme"]
-
-
-@dataclass(frozen=True)
-class LayerInputs:
-    """What a convolution reads on calibration images, in the quantized network.
-
-    All layers before it are already quantized, so errors made earlier are in these codes and a
-    scheme can compensate them.
-
-    Parameters
-    ----------
-    codes : integer array (images, channels, height, width)
-    format : Format
-    """
-
-    codes: np.ndarray
-    format: Format
-
-    def second_moments(self) -> np.ndarray:
-        """Mean of x**2 of each input channel, float64 (channels,)."""
-        scaled = self.codes.astype(np.float32)
-        sums = np.einsum("nchw,nchw->nc", scaled, scaled).astype(np.float64).sum(axis=0)
-        return sums / (self.codes.size // self.codes.shape[1]) * self.format.step**2
+__all__ = ["Scheme", "find_scheme"]
 
 
 class Scheme(ABC):

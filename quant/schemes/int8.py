@@ -3,8 +3,9 @@
 import numpy as np
 
 from quant.graph import Conv
-from quant.schemes import LayerInputs, Scheme
-from quant.schemes.scales import search_fractions
+from quant.layer_inputs import LayerInputs
+from quant.schemes import Scheme
+from quant.schemes.rounding import round_weights
 
 __all__ = ["Int8"]
 
@@ -21,7 +22,7 @@ class Int8(Scheme):
     usage = "int8"
 
     def quantize_weights(self, conv: Conv, inputs: LayerInputs) -> tuple[np.ndarray, np.ndarray]:
-        return search_fractions(conv, inputs, LARGEST, nearest)
+        return round_weights(conv, inputs, LARGEST, nearest)
 
 
 def nearest(x: np.ndarray) -> np.ndarray:

@@ -3,9 +3,10 @@
 import numpy as np
 
 from quant.graph import Conv
+from quant.layer_inputs import LayerInputs
 from quant.numbers import canonical_digits
-from quant.schemes import LayerInputs, Scheme
-from quant.schemes.scales import search_fractions
+from quant.schemes import Scheme
+from quant.schemes.rounding import round_weights
 
 __all__ = ["Log", "levels"]
 
@@ -26,7 +27,7 @@ class Log(Scheme):
         self.levels = levels(self.bits, self.terms)
 
     def quantize_weights(self, conv: Conv, inputs: LayerInputs) -> tuple[np.ndarray, np.ndarray]:
-        return search_fractions(conv, inputs, int(self.levels[-1]), self.nearest)
+        return round_weights(conv, inputs, int(self.levels[-1]), self.nearest)
 
     def nearest(self, x: np.ndarray) -> np.ndarray:
         """Code nearest in value; of two equally near ones the smaller.

@@ -1,0 +1,100 @@
+"""Rounding of weights to a set of codes, so that the layer's output errs least.
+
+The error of output channel ``o`` is ``E[(sum(w x) - sum(v q))**2]``: ``w`` are the float weights, ``x``
+the float inputs, ``v = code * 2**-fraction`` and ``q`` the inputs of the quantized network. It is a
+quadratic form in ``v``, given by second moments of the inputs on calibration images.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from quant.graph import Conv
+from quant.layer_inputs import LayerInputs
+
+__all__ = ["round_weights"]
+
+FINER_OCTAVES = 3  # beyond this the clipped weights dominate the error
+PART = 1024  # inputs that are rounded together; moments of a part fit 8 MiB
+RIDGE = 0.01  # weight of the plain weight error, in mean input powers: keeps few images honest
+SWEEPS = 4
+
+Nearest = Callable[[np.ndarray], np.ndarray]
+
+
+def round_weights(
+    conv: Conv, inputs: LayerInputs, largest: int, nearest: Nearest
+) -> tuple[np.ndarray, np.ndarray]:
+    """Weight codes, int32 (of the weight's shape), and fractions, int32 (outputs,).
+
+    A channel's fraction is the one of least error ``sum(E[q**2] * (v - w)**2)`` under nearest
+    rounding, tried from the finest that saturates nothing, less 1, to ``FINER_OCTAVES`` above it.
+    Then the weights are visited one by one, ``SWEEPS`` times over, and each moves to the code that
+    is best given all others (coordinate descent), which makes up for the errors of the others and
+    of earlier layers.
+
+    Parameters
+    ----------
+    conv : Conv
+    inputs : LayerInputs
+    largest : int
+        Largest code.
+    nearest : function
+        Nearest codes, int64, of weights in units of the step, float64.
+    """
+    groups = conv.groups
+    weight = conv.weight.astype(np.float64).reshape(groups, conv.shape[0] // groups, -1)
+    size = weight.shape[2]
+    cuts = np.linspace(0, size, -(-size // PART) + 1).astype(int)
+    parts = [slice(int(a), int(b)) for a, b in zip(cuts, cuts[1:], strict=False)]
+    moments = [inputs.moments(conv, part) for part in parts]
+    power = np.concatenate([np.diagonal(qq, axis1=1, axis2=2) for qq, _ in moments], axis=1)
+    # An input that is always zero must not make its weights free: they would become anything.
+    ridge = RIDGE * power.mean(axis=1, keepdims=True) + np.finfo(np.float64).tiny
+    fraction = _search_fractions(weight, power + ridge, largest, nearest)[..., None]
+
+    codes = np.empty(weight.shape, np.int64)
+    for part, (qq, xq) in zip(parts, moments, strict=True):
+        w = weight[:, :, part]
+        plain = ridge[:, :, None] * np.eye(w.shape[2])
+        codes[:, :, part] = _descend(w, fraction, qq + plain, xq + plain, nearest)
+    return codes.reshape(conv.weight.shape).astype(np.int32), fraction.reshape(-1).astype(np.int32)
+
+
+def _search_fractions(
+    weight: np.ndarray, power: np.ndarray, largest: int, nearest: Nearest
+) -> np.ndarray:
+    """Fraction of each channel, int64 (groups, outputs of a group)."""
+    peak = np.abs(weight).max(axis=2)
+    start = np.floor(np.log2(largest / np.where(peak > 0, peak, 1.0))).astype(np.int64)
+    candidates = np.stack([start + offset for offset in range(-1, FINER_OCTAVES + 1)])
+    errors = [
+        (power[:, None] * (_rounded(weight, f[..., None], nearest) - weight) ** 2).sum(axis=2)
+        for f in candidates
+    ]
+    best = np.argmin(errors, axis=0)
+    return np.take_along_axis(candidates, best[None], axis=0)[0]
+
+
+def _rounded(weight: np.ndarray, fraction: np.ndarray, nearest: Nearest) -> np.ndarray:
+    return np.ldexp(nearest(np.ldexp(weight, fraction)).astype(np.float64), -fraction)
+
+
+def _descend(
+    w: np.ndarray, fraction: np.ndarray, qq: np.ndarray, xq: np.ndarray, nearest: Nearest
+) -> np.ndarray:
+    """Codes by coordinate descent on ``v qq v' - 2 w xq v'``; groups first, then outputs."""
+    v = _rounded(w, fraction, nearest)
+    slope = v @ qq - w @ xq
+    for _ in range(SWEEPS):
+        moved = False
+        for k in range(w.shape[2]):
+            wish = v[:, :, k] - slope[:, :, k] / qq[:, None, k, k]
+            change = _rounded(wish, fraction[..., 0], nearest) - v[:, :, k]
+            if change.any():
+                moved = True
+                v[:, :, k] += change
+                slope += change[..., None] * qq[:, None, k]
+        if not moved:
+            break
+    return np.rint(np.ldexp(v, fraction)).astype(np.int64)
