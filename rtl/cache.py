@@ -11,7 +11,6 @@ import hashlib
 import json
 import os
 import shutil
-import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -124,7 +123,10 @@ class Cache:
             yield
 
     def _build(self, entry: Path, build: Callable[[Path], None]) -> Path:
-        work = Path(tempfile.mkdtemp(prefix=".making-", dir=entry.parent))
+        # The lock is ours: what stands there is left over from a process that was killed.
+        work = entry.with_name(f".{entry.name}")
+        shutil.rmtree(work, ignore_errors=True)
+        work.mkdir()
         try:
             build(work)
             files = [path for path in work.rglob("*") if path.is_file()]

@@ -1,5 +1,6 @@
 """Verilog to a shared library: Verilator, one C++ file and a shim, kept in the cache."""
 
+import errno
 import json
 import os
 import re
@@ -158,6 +159,7 @@ def _verilate(verilog: str, name: str, verilator: Verilator, folder: Path) -> li
         check=False,
     )
     if done.returncode:
+        _check_disk(done.stderr)
         raise RuntimeError(f"Verilator refuses {name}: {_first_error(done.stderr)}")
     return sorted(path.name for path in folder.glob("Vtop*.cpp"))
 
@@ -206,10 +208,17 @@ def _compile(
     )
     shutil.rmtree(scratch, ignore_errors=True)
     if done.returncode:
+        _check_disk(done.stderr)
         raise NoMulError(
             f"C++ compiler {compiler.name} failed: {_first_error(done.stderr)}; "
             f"set CXX to another C++17 compiler"
         )
+
+
+def _check_disk(said: str) -> None:
+    """Raise what the cache turns into its message, if a tool fails for want of space."""
+    if "No space left" in said or "NoSpaceLeft" in said:
+        raise OSError(errno.ENOSPC, "No space left on device")
 
 
 def _first_error(said: str) -> str:

@@ -56,6 +56,13 @@ def test_interrupted_build_leaves_nothing(tmp_path):
     assert [path.name for path in (tmp_path / "kind").iterdir()] == ["key.lock"]
 
 
+def test_killed_build_is_cleared_away(tmp_path):
+    (tmp_path / "kind" / ".key").mkdir(parents=True)
+    (tmp_path / "kind" / ".key" / "left").write_text("half")
+    entry = Cache(tmp_path).entry("kind", "key", builder("a", []))
+    assert sorted(path.name for path in entry.iterdir()) == ["manifest.json", "result"]
+
+
 def test_full_disk(tmp_path):
     def build(folder):
         (folder / "result").write_text("half")

@@ -8,6 +8,7 @@ from quant.errors import NoMulError
 from rtl.cache import Cache
 from sim import verilator
 from sim.compiled import CompiledModel
+from sim.toolchain import find_verilator
 from sim.verilator import Port, build_library
 from tests.sim.test_models import DESIGN
 
@@ -39,19 +40,21 @@ def test_equal_verilog_is_compiled_once(monkeypatch):
 
 def test_verilator_refuses(tmp_path):
     with pytest.raises(RuntimeError, match="Verilator refuses broken: %Error"):
-        verilator._verilate("module broken(; endmodule", "broken", find(), tmp_path)
+        verilator._verilate("module broken(; endmodule", "broken", find_verilator(), tmp_path)
 
 
-def find():
-    return verilator.find_verilator()
-
-
-def test_failing_compiler(tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    ("said", "message"),
+    [
+        ("x.cpp:1: fatal error: no <cstdint>", r"CXX failed: x.cpp:1: .*; set CXX to another"),
+        ("/x: No space left on device", r"cache folder .* is full: free space there"),
+    ],
+)
+def test_failing_compiler(tmp_path, monkeypatch, said, message):
     compiler = tmp_path / "c++"
-    compiler.write_text("#!/bin/sh\necho 'x.cpp:1: fatal error: no <cstdint>' >&2\nexit 1\n")
+    compiler.write_text(f"#!/bin/sh\necho '{said}' >&2\nexit 1\n")
     compiler.chmod(compiler.stat().st_mode | stat.S_IXUSR)
     monkeypatch.setenv("CXX", str(compiler))
-    message = r"C\+\+ compiler CXX failed: x.cpp:1: fatal error: no <cstdint>; set CXX to another"
     with pytest.raises(NoMulError, match=message):
         CompiledModel.build(DESIGN, cache=Cache(tmp_path / "cache"))
     assert not list((tmp_path / "cache").glob("*/*/manifest.json"))
