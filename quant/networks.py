@@ -1,0 +1,200 @@
+"""The pretrained CIFAR-10 networks: ResNet-20 and ResNet-8 of MLPerf Tiny, as torch modules.
+
+Their parameters are plain state dicts in a folder given as an argument or in the environment
+variable ``NOMUL_MODELS``.
+"""
+
+import os
+import pickle
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from quant.errors import NoMulError
+
+__all__ = ["PRETRAINED", "Preprocessing", "ResNet8", "ResNet20", "pretrained"]
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """What a network expects of its images: ``(pixel * scale - mean) / std`` per channel."""
+
+    scale: float
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+    def __call__(self, images: np.ndarray) -> np.ndarray:
+        """uint8 (images, rows, columns, channels) to float32 (images, channels, rows, columns).
+
+        Errors: :class:`NoMulError` for another type or shape.
+        """
+        if images.dtype != np.uint8 or images.ndim != 4 or images.shape[3] != len(self.mean):
+            raise NoMulError(
+                f"a batch of images is {images.dtype} {images.shape}; give uint8 with the shape "
+                f"(images, rows, columns, {len(self.mean)})"
+            )
+        scaled = images.astype(np.float32) * np.float32(self.scale)
+        normalised = (scaled - np.float32(self.mean)) / np.float32(self.std)
+        return np.ascontiguousarray(normalised.transpose(0, 3, 1, 2))
+
+
+IMAGENET = Preprocessing(1 / 255, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+RAW_PIXELS = Preprocessing(1.0, (0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
+
+
+class ResidualBlock(nn.Module):
+    """Two 3x3 convolutions beside a shortcut without weights (He et al., option A).
+
+    Where the shape changes, the shortcut takes every ``stride``-th row and column and adds zero
+    channels, half before and half after.
+    """
+
+    def __init__(self, inputs: int, outputs: int, stride: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(outputs)
+        self.conv2 = nn.Conv2d(outputs, outputs, 3, 1, 1, bias=False)
+        self.bn2 = nn.BatchNorm2d(outputs)
+        self.relu1 = nn.ReLU()
+        self.relu2 = nn.ReLU()
+        self.shortcut = ZeroShortcut(stride, (outputs - inputs) // 2)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y = self.bn2(self.conv2(self.relu1(self.bn1(self.conv1(x)))))
+        return self.relu2(y + self.shortcut(x))
+
+
+class ZeroShortcut(nn.Module):
+    """Every ``stride``-th position, with ``channels`` zero channels on both sides."""
+
+    def __init__(self, stride: int, channels: int) -> None:
+        super().__init__()
+        self.stride = stride
+        self.channels = channels
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if self.stride == 1 and not self.channels:
+            return x
+        x = x[:, :, :: self.stride, :: self.stride]
+        return F.pad(x, (0, 0, 0, 0, self.channels, self.channels))
+
+
+class ResNet20(nn.Module):
+    """ResNet-20 for CIFAR-10 (He et al. 2016): three stages of three blocks, 10 logits."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(3, 16, 3, 1, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(16)
+        self.relu = nn.ReLU()
+        self.layer1 = self._stage(16, 16, 1)
+        self.layer2 = self._stage(16, 32, 2)
+        self.layer3 = self._stage(32, 64, 2)
+        self.pool = nn.AdaptiveAvgPool2d(1)
+        self.linear = nn.Linear(64, 10)
+
+    @staticmethod
+    def _stage(inputs: int, outputs: int, stride: int) -> nn.Sequential:
+        return nn.Sequential(
+            ResidualBlock(inputs, outputs, stride),
+            ResidualBlock(outputs, outputs, 1),
+            ResidualBlock(outputs, outputs, 1),
+        )
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.relu(self.bn1(self.conv1(x)))
+        x = self.layer3(self.layer2(self.layer1(x)))
+        return self.linear(self.pool(x).flatten(1))
+
+
+class ResNet8Stage(nn.Module):
+    """One residual stage; with stride 2 it pads at the bottom and right only, as TensorFlow."""
+
+    def __init__(self, inputs: int, outputs: int, stride: int) -> None:
+        super().__init__()
+        self.pad = nn.ZeroPad2d((0, 1, 0, 1)) if stride == 2 else nn.ZeroPad2d(1)
+        self.conv1 = nn.Conv2d(inputs, outputs, 3, stride)
+        self.relu1 = nn.ReLU()
+        self.conv2 = nn.Conv2d(outputs, outputs, 3, 1, 1)
+        self.skip = nn.Conv2d(inputs, outputs, 1, stride) if stride == 2 else nn.Identity()
+        self.relu2 = nn.ReLU()
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y = self.conv2(self.relu1(self.conv1(self.pad(x))))
+        return self.relu2(self.skip(x) + y)
+
+
+class ResNet8(nn.Module):
+    """ResNet-8 of MLPerf Tiny for CIFAR-10, batch norm folded; 10 logits, without the softmax."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(3, 16, 3, 1, 1)
+        self.relu = nn.ReLU()
+        self.stage1 = ResNet8Stage(16, 16, 1)
+        self.stage2 = ResNet8Stage(16, 32, 2)
+        self.stage3 = ResNet8Stage(32, 64, 2)
+        self.pool = nn.AdaptiveAvgPool2d(1)
+        self.fc = nn.Linear(64, 10)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.relu(self.stem(x))
+        x = self.stage3(self.stage2(self.stage1(x)))
+        return self.fc(self.pool(x).flatten(1))
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A pretrained network: its module, its file and its preprocessing."""
+
+    module: type[nn.Module]
+    file: str
+    preprocessing: Preprocessing
+
+
+PRETRAINED: dict[str, Entry] = {
+    "resnet20": Entry(ResNet20, "resnet20_cifar10_jpeg.pt", IMAGENET),
+    "resnet20-original": Entry(ResNet20, "resnet20_cifar10.pt", IMAGENET),
+    "resnet8": Entry(ResNet8, "resnet8_mlperf_tiny.pt", RAW_PIXELS),
+}
+
+
+def pretrained(name: str, folder: str | Path | None = None) -> tuple[nn.Module, Preprocessing]:
+    """A trained network in evaluation mode, and the preprocessing of its images.
+
+    Parameters
+    ----------
+    name : str
+        ``resnet20`` (tuned on the JPEG images), ``resnet20-original`` (trained on the lossless
+        ones) or ``resnet8``.
+    folder : path, optional
+        Where the ``.pt`` files lie; ``NOMUL_MODELS`` where it is not given.
+
+    Errors: :class:`NoMulError` for an unknown name and for a missing or unfitting file.
+    """
+    if name not in PRETRAINED:
+        raise NoMulError(f"no pretrained network is named {name}; take one of {[*PRETRAINED]}")
+    entry = PRETRAINED[name]
+    root = folder if folder is not None else os.environ.get("NOMUL_MODELS")
+    if root is None:
+        raise NoMulError(
+            f"no model folder is given; set NOMUL_MODELS to the folder that holds {entry.file}"
+        )
+    path = Path(root) / entry.file
+    module = entry.module()
+    try:
+        module.load_state_dict(torch.load(path, weights_only=True))
+    except FileNotFoundError:
+        files = sorted({other.file for other in PRETRAINED.values()})
+        raise NoMulError(
+            f"{path} does not exist; the model folder must hold {', '.join(files)}, "
+            "set NOMUL_MODELS to it"
+        ) from None
+    except (RuntimeError, OSError, EOFError, TypeError, pickle.UnpicklingError) as error:
+        cause = str(error).splitlines()[0]
+        raise NoMulError(f"{path} does not hold a {name} ({cause}); get the file again") from error
+    return module.eval(), entry.preprocessing
