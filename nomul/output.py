@@ -1,0 +1,117 @@
+"""What every verb shows and writes: tables, progress, JSON."""
+
+import json
+import os
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from quant.errors import NoMulError
+
+__all__ = ["Report", "console", "messages", "stage", "table", "write_bytes", "write_json"]
+
+console = Console(highlight=False)
+"""Results: standard output."""
+
+messages = Console(stderr=True, highlight=False)
+"""Progress and errors: standard error, so that results can be piped."""
+
+Report = Callable[[int, int], None]
+"""Called with the steps done and the steps in all."""
+
+
+@contextmanager
+def stage(title: str) -> Iterator[Report]:
+    """Show that something is being done, then how long it took.
+
+    On a terminal a spinner with the elapsed time, and a bar once the steps are reported; elsewhere
+    one line when it begins and one when it ends.
+    """
+    begin = time.monotonic()
+    if not messages.is_terminal:
+        messages.print(f"{title} ...")
+    with Progress(
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=24),
+        TimeElapsedColumn(),
+        console=messages,
+        transient=True,
+        disable=not messages.is_terminal,
+    ) as progress:
+        task = progress.add_task(title, total=None)
+        yield lambda done, total: progress.update(task, completed=done, total=total)
+    messages.print(f"[green]✓[/] {title} [dim]{time.monotonic() - begin:.1f} s[/]")
+
+
+def table(title: str, columns: list[str], rows: list[list[Any]], left: int = 1) -> None:
+    """Print a table; the first ``left`` columns are text, the others are numbers."""
+    grid = Table(title=title, title_justify="left", title_style="bold", header_style="bold")
+    for index, column in enumerate(columns):
+        # Names may be folded; a number that lost digits would be wrong.
+        grid.add_column(
+            column, justify="left" if index < left else "right", overflow="fold", no_wrap=index > 0
+        )
+    for row in rows:
+        grid.add_row(*(show(cell) for cell in row))
+    console.print(grid)
+
+
+def show(value: Any) -> str:
+    """A cell: thousands apart, ticks for truth, nothing for None.
+
+    >>> [show(value) for value in (12345, 0.98765, True, None, "conv")]
+    ['12,345', '0.988', '[green]✓[/]', '', 'conv']
+    """
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "[green]✓[/]" if value else "[red]✗[/]"
+    if isinstance(value, int):
+        return f"{value:,}"
+    if isinstance(value, float):
+        return f"{value:.3g}" if abs(value) < 100 else f"{value:,.0f}"
+    return str(value)
+
+
+def write_bytes(path: str | Path, content: bytes) -> None:
+    """Write a whole file or nothing.
+
+    Errors: :class:`NoMulError` where the folder is missing or cannot be written to.
+    """
+    path = Path(path)
+    if path.is_dir():
+        raise NoMulError(f"{path} is a folder; name a file to write")
+    try:
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        try:
+            with os.fdopen(handle, "wb") as stream:
+                stream.write(content)
+            os.chmod(temporary, 0o666 & ~umask())
+            os.replace(temporary, path)
+        except BaseException:
+            Path(temporary).unlink(missing_ok=True)
+            raise
+    except OSError as error:
+        raise NoMulError(
+            f"{path} cannot be written ({error.strerror}); name a file in a folder that can"
+        ) from error
+
+
+def umask() -> int:
+    """The process's mask of file permissions."""
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def write_json(path: str | Path, figures: dict[str, Any]) -> None:
+    """Write figures as a JSON file, whole or not at all."""
+    write_bytes(path, (json.dumps(figures, indent=2) + "\n").encode())
