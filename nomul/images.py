@@ -9,7 +9,7 @@ import numpy as np
 from quant import datasets
 from quant.errors import NoMulError
 from quant.graph import Shape
-from quant.networks import Preprocessing
+from quant.networks import IMAGENET, Preprocessing
 
 __all__ = ["PREPROCESSINGS", "Images", "load_images"]
 
@@ -17,11 +17,9 @@ PREPROCESSINGS = {
     "raw": lambda channels: preprocessing(1.0, channels),
     "unit": lambda channels: preprocessing(1 / 255, channels),
     "digits": lambda channels: preprocessing(1 / 16, channels),
-    "imagenet": lambda channels: Preprocessing(
-        1 / 255, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-    ),
+    "imagenet": lambda channels: IMAGENET,
 }
-"""Named preprocessings: pixels as they are; divided by 255; by 16; ImageNet's mean and deviation."""
+"""By name: pixels as they are, divided by 255, by 16, with ImageNet's mean and deviation."""
 
 
 def preprocessing(scale: float, channels: int) -> Preprocessing:
@@ -117,21 +115,20 @@ def read_file(source: str) -> tuple[np.ndarray, np.ndarray | None]:
             f"{source} is neither a data set ({', '.join(DATASETS)}) nor a .npy or .npz file"
         )
     try:
-        loaded = np.load(path, allow_pickle=False)
-        if isinstance(loaded, np.ndarray):
-            return loaded, None
-        with loaded:
-            if "x" not in loaded:
-                raise NoMulError(
-                    f"{source} has no array x (only {', '.join(loaded.files) or 'none'}); "
-                    "save the images as x and labels as y"
-                )
-            labels = loaded["y"].astype(np.int64) if "y" in loaded else None
-            pixels = loaded["x"]
+        with path.open("rb") as stream:
+            loaded = np.load(stream, allow_pickle=False)
+            arrays = {"x": loaded} if isinstance(loaded, np.ndarray) else dict(loaded)
     except FileNotFoundError:
         raise NoMulError(f"{source} does not exist; check the path") from None
     except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
         raise NoMulError(f"{source} is no readable NumPy file ({error}); save it again") from error
+    if "x" not in arrays:
+        raise NoMulError(
+            f"{source} has no array x, only {', '.join(arrays) or 'none'}; "
+            "save the images as x and labels as y"
+        )
+    pixels = arrays["x"]
+    labels = arrays["y"].astype(np.int64) if "y" in arrays else None
     if labels is not None and labels.shape != pixels.shape[:1]:
         raise NoMulError(
             f"{source} has {len(pixels)} images x and labels y of the shape {labels.shape}; "

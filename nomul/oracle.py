@@ -89,8 +89,8 @@ COMPUTE: dict[type[QLayer], Callable[..., Tensor]] = {
     QAvgPool: avg_pool,
     QAdd: add,
     QConcat: lambda layer, *parts: torch.cat(parts, 1),
-    QUpsample: lambda layer, x: (
-        x.repeat_interleave(layer.factor[0], 2).repeat_interleave(layer.factor[1], 3)
+    QUpsample: lambda layer, x: x.repeat_interleave(layer.factor[0], 2).repeat_interleave(
+        layer.factor[1], 3
     ),
     QRequantize: lambda layer, x: x * 2**layer.left / 2**layer.shift,
 }
