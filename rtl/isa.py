@@ -9,7 +9,6 @@ write the settings of the next ``RUN`` while it works.
 """
 
 from dataclasses import dataclass
-from enum import IntEnum
 
 from amaranth.hdl import Const, Shape, signed, unsigned
 from amaranth.lib import data, enum
@@ -21,12 +20,10 @@ __all__ = [
     "MAX_PASSES",
     "VERSION",
     "Accumulate",
-    "Error",
     "Instruction",
     "Nest",
     "Opcode",
     "Path",
-    "State",
     "decode",
     "encode",
 ]
@@ -92,27 +89,6 @@ class Accumulate(enum.Enum, shape=1):
 
     ADD = 0
     MAX = 1
-
-
-class State(IntEnum):
-    """State of the sequencer, as the status register shows it."""
-
-    IDLE = 0
-    RUNNING = 1
-    PAUSED = 2
-    HALTED = 3
-    FAILED = 4
-
-
-class Error(IntEnum):
-    """Why a machine failed."""
-
-    NONE = 0
-    ILLEGAL_OPCODE = 1
-    WRONG_VERSION = 2
-    WRONG_MACHINE = 3
-    NO_SUCH_LEVEL = 4
-    BANK_CONFLICT = 5
 
 
 COUNT = unsigned(16)

@@ -7,8 +7,8 @@ shell knows of it only this:
     Frozen dataclass: the keys of the architecture's ``[engine]`` table (listed in ``KEYS``) and
     ``activation_bits``; checks itself; has ``lanes`` (codes of an activation word, which is also
     the number of sums of a word), ``weight_bits`` (bits of a weight word), ``sum_bits`` (width of
-    a sum, signed), ``macs_per_cycle``, ``latency`` (cycles from an accepted
-    activation word to its word of sums, nothing stalling) and ``to_dict()``.
+    a sum, signed), ``macs_per_cycle``, ``latency`` (cycles from an accepted activation word to its
+    word of sums, nothing stalling) and ``to_dict()``.
 ``ENGINE(config)``
     Members: ``settings`` (In, ``ENGINE.Settings``, stable while a run lasts), ``start`` (In, one
     cycle before the first word of a run), ``weights`` and ``activations`` (In, streams), ``sums``
@@ -16,8 +16,8 @@ shell knows of it only this:
 ``ENGINE.Settings``
     Layout of at most 48 bits, what the instruction ``ENGINE`` carries.
 ``ENGINE.model(config, settings, weights, activations)``
-    The exact sums, in numpy: ``settings`` a dict of the fields, ``weights`` the words as uint32 pieces, and
-    ``activations`` codes ``[words, lanes]`` unsigned as they stand in memory; int64
+    The exact sums, in numpy: ``settings`` a dict of the fields, ``weights`` the words as uint32
+    pieces, ``activations`` codes ``[words, lanes]`` unsigned as they stand in memory; int64
     ``[words, lanes]``.
 """
 

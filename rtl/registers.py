@@ -1,0 +1,65 @@
+"""The host's registers, declared once: hardware, driver and documents read this list."""
+
+from enum import IntEnum
+
+__all__ = ["ID", "REGION_SHIFT", "Control", "Error", "Region", "Register", "State"]
+
+ID = 0x4E6F4D75  # "NoMu"
+
+REGION_SHIFT = 23
+"""The region of a host address begins at this bit; addresses count 32-bit words."""
+
+
+class Region(IntEnum):
+    """What the highest bits of a host address select."""
+
+    REGISTERS = 0
+    INSTRUCTIONS = 1
+    WEIGHTS = 2
+    PARAMETERS = 3
+    FEATURES = 4
+
+
+class Register(IntEnum):
+    """Address of a register, and its meaning. All can be read; two can be written."""
+
+    ID = 0  # the constant ID
+    VERSION = 1  # of the instruction set
+    FINGERPRINT = 2  # of the architecture
+    CONTROL = 3  # written: a Control
+    STATUS = 4  # State in bits 0-7, Error in bits 8-15
+    PC = 5  # address of the instruction that executes, or that failed
+    CYCLES = 6  # cycles spent running since the start
+    RUNS = 7  # runs started since the start
+    STOP_AFTER = 8  # written: pause when so many runs have ended; 0 never
+
+
+class Control(IntEnum):
+    """What a write to CONTROL asks for."""
+
+    START = 1  # from the first instruction, cycles and runs from zero
+    RESUME = 2  # from a pause
+    STOP = 4  # at once, to idle
+
+
+class State(IntEnum):
+    """State of the sequencer, as the status register shows it."""
+
+    IDLE = 0
+    RUNNING = 1
+    PAUSED = 2
+    HALTED = 3
+    FAILED = 4
+
+
+class Error(IntEnum):
+    """Why a machine failed."""
+
+    NONE = 0
+    ILLEGAL_OPCODE = 1
+    WRONG_VERSION = 2
+    WRONG_MACHINE = 3
+    NO_SUCH_LEVEL = 4
+    BANK_CONFLICT = 5
+    ILLEGAL_RUN = 6
+    NO_HALT = 7

@@ -1,0 +1,81 @@
+"""Memories that a stream of addresses reads and that the host can reach."""
+
+from amaranth.hdl import Module, Mux, unsigned
+from amaranth.lib import memory, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+__all__ = ["HostAccess", "Store"]
+
+
+class HostAccess(wiring.Signature):
+    """A host's view of a memory: whole words, while the machine does not run.
+
+    ``read_data`` is valid in the cycle after ``read``. Members are seen from the host.
+    """
+
+    def __init__(self, address_bits: int, bits: int) -> None:
+        super().__init__(
+            {
+                "address": Out(address_bits),
+                "write": Out(1),
+                "write_data": Out(bits),
+                "read": Out(1),
+                "read_data": In(bits),
+            }
+        )
+
+
+class Store(wiring.Component):
+    """A memory of ``depth`` words: one word read and one written a cycle.
+
+    Latency 1 from address to word, throughput 1, back-pressure yes. A word that is written in the
+    cycle in which its address is taken is read as it was before. Maps onto block RAM in simple
+    dual-port mode. The host's accesses take the place of the machine's.
+
+    Parameters
+    ----------
+    bits, depth : int
+
+    Members
+    -------
+    address : In(stream)
+    word : Out(stream)
+    write, write_address, write_data : In
+        The machine's own writes.
+    host : In(HostAccess)
+    """
+
+    def __init__(self, bits: int, depth: int) -> None:
+        self.bits = bits
+        self.depth = depth
+        self.address_bits = (depth - 1).bit_length()
+        super().__init__(
+            {
+                "address": In(stream.Signature(self.address_bits)),
+                "word": Out(stream.Signature(unsigned(bits))),
+                "write": In(1),
+                "write_address": In(self.address_bits),
+                "write_data": In(bits),
+                "host": In(HostAccess(self.address_bits, bits)),
+            }
+        )
+
+    def elaborate(self, platform) -> Module:
+        m = Module()
+        m.submodules.memory = words = memory.Memory(
+            shape=unsigned(self.bits), depth=self.depth, init=[]
+        )
+        read, write = words.read_port(), words.write_port()
+        m.d.comb += [
+            self.address.ready.eq(~self.word.valid | self.word.ready),
+            read.addr.eq(Mux(self.host.read, self.host.address, self.address.payload)),
+            read.en.eq((self.address.valid & self.address.ready) | self.host.read),
+            self.word.payload.eq(read.data),
+            self.host.read_data.eq(read.data),
+            write.addr.eq(Mux(self.host.write, self.host.address, self.write_address)),
+            write.data.eq(Mux(self.host.write, self.host.write_data, self.write_data)),
+            write.en.eq(self.write | self.host.write),
+        ]
+        with m.If(self.address.ready):
+            m.d.sync += self.word.valid.eq(self.address.valid)
+        return m
