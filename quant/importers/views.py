@@ -7,17 +7,20 @@ elements in memory is the view expressed by layers.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from quant.errors import NoMulError
 from quant.graph import Shape, Window
 
-__all__ = ["ZERO", "Selection", "View"]
+__all__ = ["ZERO", "Selection", "Unsupported", "View"]
 
 ZERO = 0
 """The position of an element that is the constant zero; element ``i`` of a tensor is ``i + 1``."""
+
+
+class Unsupported(Exception):
+    """The current node cannot be imported; the front end adds its name and operator."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,14 +60,14 @@ class View:
     def rearranged(self, move: Callable[[np.ndarray], np.ndarray], origin: str) -> "View":
         """The view after ``move``, which only moves, repeats or drops elements and adds zeros.
 
-        Errors: :class:`NoMulError` if elements move between the images of a batch.
+        Errors: :class:`Unsupported` if elements move between the images of a batch.
         """
         batch = self.shape[0]
         moved = np.asarray(move(self.indices())).astype(np.int64)
         if moved.ndim == 0 or moved.shape[0] != batch or moved.size == 0:
-            raise NoMulError(
-                f"{origin} makes the shape {moved.shape} of {self.shape}, which mixes or drops the "
-                f"{batch} images of the batch; keep the first dimension"
+            raise Unsupported(
+                f"it makes the shape {moved.shape} of {self.shape}, which loses the batch of "
+                f"{batch} images; keep the first dimension as it is"
             )
         image = int(np.prod(self.source))
         first = moved[0]
@@ -72,9 +75,9 @@ class View:
         offset = np.arange(batch).reshape(-1, *[1] * first.ndim) * image
         expected = np.where(first == ZERO, ZERO, first + offset)
         if used.size and (used.max() > image or not np.array_equal(moved, expected)):
-            raise NoMulError(f"{origin} moves elements between images; keep the batch dimension")
+            raise Unsupported("it moves elements from one image of the batch to another")
         ordered = first.size == image and np.array_equal(first.ravel(), np.arange(1, image + 1))
-        return View(self.tensor, self.source, moved.shape, origin, None if ordered else moved)
+        return replace(self, shape=moved.shape, origin=origin, positions=None if ordered else moved)
 
 
 @dataclass(frozen=True)
