@@ -4,9 +4,11 @@ import numpy as np
 import torch
 from torch import nn
 
+from nomul.images import PREPROCESSINGS
 from nomul.output import Report
+from quant.datasets import digits
 
-__all__ = ["DigitsNet", "train"]
+__all__ = ["DigitsNet", "train", "trained"]
 
 EPOCHS = 30
 BATCH = 32
@@ -72,3 +74,9 @@ def shifted(images: torch.Tensor) -> torch.Tensor:
     row, column = torch.randint(0, 3, (2,)).tolist()
     padded = nn.functional.pad(images, (1, 1, 1, 1))
     return padded[:, :, row : row + 8, column : column + 8]
+
+
+def trained(progress: Report = lambda done, total: None) -> DigitsNet:
+    """The network, trained on the digits' training images."""
+    data = digits()
+    return train(PREPROCESSINGS["digits"](1)(data.train_images), data.train_labels, progress)

@@ -12,10 +12,11 @@ from typing import Any
 from torch import nn
 
 from quant.errors import NoMulError
-from quant.graph import Shape
+from quant.graph import Graph, Shape
+from quant.importers import load
 from quant.networks import PRETRAINED, Preprocessing, pretrained
 
-__all__ = ["Network", "file_kind", "find_network"]
+__all__ = ["Network", "file_kind", "find_network", "load_graph"]
 
 PRETRAINED_SHAPE: Shape = (3, 32, 32)
 
@@ -38,7 +39,7 @@ class Network:
     preprocessing: Preprocessing | None
 
 
-def find_network(source: str, input_shape: Shape | None, models: str | None) -> Network:
+def find_network(source: str, input_shape: Shape | None, models: Path | None) -> Network:
     """The network that a source names.
 
     ``source`` is an ``.onnx`` file, the name of a pretrained network, or Python code that makes a
@@ -111,3 +112,17 @@ def file_kind(source: str) -> str | None:
             return json.loads(archive.read("header.json")).get("nomul")
     except (OSError, KeyError, ValueError, zipfile.BadZipFile):
         return None
+
+
+def load_graph(
+    source: str, input_shape: Shape | None, models: Path | None
+) -> tuple[Graph, Preprocessing | None]:
+    """The float graph of a network, or of a file that holds one, and its preprocessing.
+
+    Errors: :class:`NoMulError` where the source cannot be read or imported.
+    """
+    if file_kind(source) is not None:
+        return Graph.load(source), None
+    network = find_network(source, input_shape, models)
+    name = Path(source).stem if source.endswith(".onnx") else source.rpartition(":")[2]
+    return load(network.model, network.input_shape, name), network.preprocessing
