@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from quant.errors import NoMulError
 
-__all__ = ["Report", "console", "messages", "stage", "table", "write_bytes", "write_json"]
+__all__ = ["Report", "Stage", "console", "messages", "stage", "table", "write_bytes", "write_json"]
 
 console = Console(highlight=False)
 """Results: standard output."""
@@ -27,8 +28,28 @@ Report = Callable[[int, int], None]
 """Called with the steps done and the steps in all."""
 
 
+class Stage:
+    """Something long that is being done; a :data:`Report` when it is called."""
+
+    def __init__(self, title: str, progress: Progress) -> None:
+        self.title = title
+        self.progress = progress
+        self.task = progress.add_task(title, total=None)
+
+    def __call__(self, done: int, total: int) -> None:
+        """Show how far it is."""
+        self.progress.update(self.task, completed=done, total=total)
+
+    def say(self, message: str) -> None:
+        """Show what is being done just now."""
+        if messages.is_terminal:
+            self.progress.update(self.task, description=f"{self.title}: {message}")
+        else:
+            messages.print(f"  {message}")
+
+
 @contextmanager
-def stage(title: str) -> Iterator[Report]:
+def stage(title: str) -> Iterator[Stage]:
     """Show that something is being done, then how long it took.
 
     On a terminal a spinner with the elapsed time, and a bar once the steps are reported; elsewhere
@@ -36,24 +57,23 @@ def stage(title: str) -> Iterator[Report]:
     """
     begin = time.monotonic()
     if not messages.is_terminal:
-        messages.print(f"{title} ...")
+        messages.print(f"{escape(title)} ...")
     with Progress(
         SpinnerColumn(),
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(bar_width=24),
         TimeElapsedColumn(),
         console=messages,
         transient=True,
         disable=not messages.is_terminal,
     ) as progress:
-        task = progress.add_task(title, total=None)
-        yield lambda done, total: progress.update(task, completed=done, total=total)
-    messages.print(f"[green]✓[/] {title} [dim]{time.monotonic() - begin:.1f} s[/]")
+        yield Stage(title, progress)
+    messages.print(f"[green]✓[/] {escape(title)} [dim]{time.monotonic() - begin:.1f} s[/]")
 
 
 def table(title: str, columns: list[str], rows: list[list[Any]], left: int = 1) -> None:
     """Print a table; the first ``left`` columns are text, the others are numbers."""
-    grid = Table(title=title, title_justify="left", title_style="bold", header_style="bold")
+    grid = Table(title=escape(title), title_justify="left", title_style="bold", header_style="bold")
     for index, column in enumerate(columns):
         # Names may be folded; a number that lost digits would be wrong.
         grid.add_column(
