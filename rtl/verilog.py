@@ -1,0 +1,105 @@
+"""Amaranth to Verilog, through Yosys from the ``pyosys`` wheel, and the way to run Yosys."""
+
+import importlib.util
+import subprocess
+import sys
+import tempfile
+from importlib import metadata
+from pathlib import Path
+
+from amaranth.back import rtlil
+from amaranth.lib import wiring
+
+from quant.errors import NoMulError
+
+__all__ = ["require_yosys", "run_yosys", "to_rtlil", "to_verilog"]
+
+# A process of its own: pyosys prints to the terminal and ends the process on errors.
+_RUN = "from pyosys import libyosys; libyosys.run_pass('script run.ys', libyosys.Design())"
+
+# Attributes that only say which Python line made a cell.
+_INTERNAL = " ".join(
+    f"-remove {name}"
+    for name in ("generator", "top", "src", "amaranth.hierarchy", "amaranth.decoding")
+)
+
+
+def require_yosys() -> str:
+    """Version of the installed pyosys.
+
+    Raises
+    ------
+    NoMulError
+        If it is not installed.
+    """
+    if importlib.util.find_spec("pyosys") is None:
+        raise NoMulError(
+            "pyosys is missing, which Verilog output, compiled simulation and synthesis need: "
+            "pip install pyosys"
+        )
+    return metadata.version("pyosys")
+
+
+def run_yosys(script: str, inputs: dict[str, str], outputs: tuple[str, ...]) -> dict[str, str]:
+    """Run a Yosys script in a folder of its own; the texts of the files that it wrote.
+
+    Parameters
+    ----------
+    script : str
+        Commands, one a line.
+    inputs, outputs : names of files in the folder
+
+    Raises
+    ------
+    NoMulError
+        If pyosys is missing.
+    RuntimeError
+        If Yosys refuses the script, with what it said.
+    """
+    require_yosys()
+    with tempfile.TemporaryDirectory(prefix="nomul-yosys-") as name:
+        folder = Path(name)
+        for file, text in inputs.items():
+            (folder / file).write_text(text)
+        (folder / "run.ys").write_text(script)
+        done = subprocess.run(
+            [sys.executable, "-P", "-c", _RUN], cwd=folder, capture_output=True, text=True
+        )
+        if done.returncode:
+            said = [line for line in done.stderr.splitlines() if line.strip()]
+            raise RuntimeError(f"Yosys failed: {said[-1] if said else done.returncode}")
+        return {file: (folder / file).read_text() for file in outputs}
+
+
+def to_rtlil(component: wiring.Component, name: str) -> str:
+    """Yosys's own language: deterministic, without source lines, top module ``name``."""
+    return rtlil.convert(component, name=name, emit_src=False)
+
+
+def to_verilog(component: wiring.Component, name: str) -> str:
+    """Verilog of a component; ports are its members, joined by ``__``, and ``clk`` and ``rst``.
+
+    Deterministic: the same component gives the same text on every machine.
+
+    Raises
+    ------
+    NoMulError
+        If pyosys is missing.
+    ValueError
+        If a clock domain is driven by nothing, which Verilog would hide.
+    """
+    script = "\n".join(
+        (
+            "read_rtlil in.il",
+            "proc -nomux -norom",
+            "memory_collect",
+            f"attrmap {_INTERNAL}",
+            f"attrmap -modattr {_INTERNAL}",
+            "write_verilog -norename out.v",
+        )
+    )
+    text = run_yosys(script, {"in.il": to_rtlil(component, name)}, ("out.v",))["out.v"]
+    if "edge 1'h" in text:
+        raise ValueError(f"{name}: a clock domain has no driver")
+    # The first line names the compiler that Yosys was built with.
+    return text.split("\n", 1)[1].lstrip("\n")
