@@ -37,8 +37,8 @@ class Preprocessing:
                 f"a batch of images is {images.dtype} {images.shape}; give uint8 with the shape "
                 f"(images, rows, columns, {len(self.mean)})"
             )
-        scaled = images.astype(np.float32) * np.float32(self.scale)
-        normalised = (scaled - np.float32(self.mean)) / np.float32(self.std)
+        mean, std = np.array(self.mean, np.float32), np.array(self.std, np.float32)
+        normalised = (images.astype(np.float32) * np.float32(self.scale) - mean) / std
         return np.ascontiguousarray(normalised.transpose(0, 3, 1, 2))
 
 

@@ -8,8 +8,8 @@ A softmax over the channels is left out where only the network's output follows,
 largest score stays the largest; the graph then returns the scores before it.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -23,30 +23,21 @@ from quant.graph import (
     Graph,
     Layer,
     MaxPool,
-    Upsample,
     Window,
 )
 from quant.importers.geometry import covers_input, reads_padding
+from quant.importers.lowering import (
+    Constant,
+    express,
+    frame,
+    gather_weights,
+    per_channel,
+    to_float32,
+)
 from quant.importers.rewrites import simplify
-from quant.importers.views import ZERO, Selection, Unsupported, View
+from quant.importers.views import Unsupported, View
 
 __all__ = ["Builder", "Constant"]
-
-
-@dataclass(frozen=True, eq=False)
-class Constant:
-    """A tensor of the network that is no data: its values and the name to call it by."""
-
-    values: np.ndarray
-    name: str
-
-    def finite(self) -> np.ndarray:
-        """The values in float64. Errors: :class:`NoMulError` for NaN and infinity."""
-        values = np.asarray(self.values, np.float64)
-        if not np.isfinite(values).all():
-            kind = "NaN" if np.isnan(values).any() else "infinite"
-            raise NoMulError(f"{self.name} has {kind} values; train or export the network again")
-        return values
 
 
 class Builder:
@@ -84,10 +75,6 @@ class Builder:
             name, self.input.tensor, self.input.source, tuple(map(to_float32, layers)), result
         )
 
-    def rearrange(self, name: str, view: View, move: Callable[[np.ndarray], np.ndarray]) -> View:
-        """A view of a view; ``move`` maps arrays of positions, in which 0 is a zero."""
-        return view.rearranged(move, name)
-
     def conv(
         self,
         name: str,
@@ -124,8 +111,7 @@ class Builder:
                 f"weights {weight.name} {weights.shape} do not fit an input of {view.shape}; "
                 "flatten it first"
             )
-        if view.positions is not None:
-            weights = gather_weights(weights, view)
+        weights = gather_weights(weights, view)
         offset = np.zeros(outputs)
         if bias is not None:
             offset = np.broadcast_to(bias.finite(), (*view.shape[1:-1], outputs)).reshape(outputs)
@@ -179,8 +165,10 @@ class Builder:
         )
 
     def clip(self, name: str, view: View, low: float, high: float) -> View:
-        """``min(max(x, low), high)``."""
+        """``min(max(x, low), high)``; a bound at the end of float32 is none."""
         view = self._settle(view)
+        low = -np.inf if low <= np.finfo(np.float32).min else low
+        high = np.inf if high >= np.finfo(np.float32).max else high
         if not low <= high:
             raise Unsupported(f"it clips to the empty range {low} .. {high}")
         if low == -np.inf and high == np.inf:
@@ -211,19 +199,6 @@ class Builder:
         shape = (views[0].shape[0], sum(view.shape[1] for view in views), *views[0].shape[2:])
         return self._emit(name, Concat("", tuple(view.tensor for view in views), source), shape)
 
-    def join_zeros(self, name: str, parts: Sequence[View | np.ndarray], axis: int) -> View:
-        """One view and constant zeros, one after another along a dimension."""
-        views = [part for part in parts if isinstance(part, View)]
-        if len(views) > 1 or any(isinstance(part, np.ndarray) and part.any() for part in parts):
-            raise Unsupported("it joins constants to the data; only zeros beside one tensor can be")
-        return self.rearrange(
-            name,
-            views[0],
-            lambda positions: np.concatenate(
-                [positions if isinstance(part, View) else part for part in parts], axis
-            ),
-        )
-
     def max_pool(self, name: str, view: View, window: Window) -> View:
         """Largest value in the window; padding never wins."""
         padded, merged = self._with_padding(view, window)
@@ -239,7 +214,7 @@ class Builder:
     def avg_pool(self, name: str, view: View, window: Window, include_padding: bool) -> View:
         """Mean over the window; without ``include_padding`` no window may see padding."""
         padded, merged = self._with_padding(view, window)
-        if not include_padding and reads_padding(window, view.shape[2:]):
+        if not include_padding and reads_padding(window, (view.shape[2], view.shape[3])):
             raise Unsupported(
                 "its mean leaves the padding out, so its divisor differs by position; pad with "
                 "zeros that count (count_include_pad) or not at all"
@@ -262,7 +237,8 @@ class Builder:
             kernel = (1, 1)
         else:
             raise Unsupported(
-                f"it reduces dimensions {sorted(dims)} of {view.shape}; only rows and columns can be"
+                f"it reduces dimensions {sorted(dims)} of {view.shape}; only rows and "
+                "columns can be"
             )
         window = Window(kernel=(kernel[0], kernel[1]), stride=(kernel[0], kernel[1]))
         pooled = self._pool(name, MaxPool if largest else AvgPool, view, window)
@@ -305,16 +281,11 @@ class Builder:
             raise Unsupported(
                 f"its input has the shape {view.shape}; it needs (batch, channels, rows, columns)"
             )
-        if view.positions is not None:
-            selection = Selection.of(view)
-            found = selection and selection.window(view.source)
-            if selection and found and selection.keeps_channels(view.source):
-                frame, _ = found
-                if frame == Window(padding=frame.padding):
-                    padding = [a + b for a, b in zip(frame.padding, window.padding, strict=True)]
-                    shape = (view.shape[0], *view.source)
-                    bare = replace(view, positions=None, shape=shape)
-                    return bare, replace(window, padding=tuple(padding))
+        zeros = frame(view)
+        if zeros is not None:
+            bare = replace(view, positions=None, shape=(view.shape[0], *view.source))
+            top, left, bottom, right = np.add(zeros, window.padding).tolist()
+            return bare, replace(window, padding=(top, left, bottom, right))
         view = self._settle(view)
         if view.shape[1:] != view.source:
             raise Unsupported(
@@ -329,43 +300,8 @@ class Builder:
         if view.positions is None:
             return view
         if view not in self._settled:
-            self._settled[view] = self._express(view)
+            self._settled[view] = self._emit(view.origin, express(view), view.shape)
         return self._settled[view]
-
-    def _express(self, view: View) -> View:
-        """A convolution with weights 0 and 1, or an upsampling, that makes a view's elements."""
-        refusal = Unsupported(
-            f"{view.origin} moves elements in a way that no layer expresses; only channels may "
-            "be chosen freely, rows and columns in equal steps"
-        )
-        if len(view.shape) not in (2, 4):
-            raise refusal
-        flat = len(view.shape) == 2
-        spatial = replace(
-            view,
-            shape=(*view.shape, 1, 1) if flat else view.shape,
-            positions=view.indices()[..., None, None] if flat else view.positions,
-        )
-        selection = Selection.of(spatial)
-        if selection is None:
-            raise refusal
-        source = (view.tensor,)
-        shape = spatial.shape[1:]
-        factor = selection.factor(view.source)
-        if factor is not None:
-            return self._emit(view.origin, Upsample("", source, shape, factor), view.shape)
-        found = selection.window(view.source)
-        if found is None:
-            raise refusal
-        window, tap = found
-        channels = view.source[0]
-        groups = channels if selection.keeps_channels(view.source) else 1
-        weight = np.zeros((shape[0], channels // groups, *window.kernel))
-        for output, channel in enumerate(selection.channels):
-            if channel >= 0:
-                weight[output, channel if groups == 1 else 0, tap[0], tap[1]] = 1
-        layer = Conv("", source, shape, weight, np.zeros(shape[0]), window, groups)
-        return self._emit(view.origin, layer, view.shape)
 
     def _nonnegative(self, tensor: str) -> bool:
         """Whether the layers show that a tensor has no negative value."""
@@ -377,20 +313,6 @@ class Builder:
         return all(map(self._nonnegative, layer.inputs))
 
 
-def to_float32(layer: Layer) -> Layer:
-    """The layer with weights in float32. Errors: :class:`NoMulError` where they overflow."""
-    if not isinstance(layer, Conv):
-        return layer
-    with np.errstate(over="ignore"):
-        weight, bias = layer.weight.astype(np.float32), layer.bias.astype(np.float32)
-    if not (np.isfinite(weight).all() and np.isfinite(bias).all()):
-        raise NoMulError(
-            f"{layer.name} has weights beyond float32 after folding; look for a batch norm of "
-            "almost no variance"
-        )
-    return replace(layer, weight=weight, bias=bias)
-
-
 def output_size(window: Window, view: View) -> tuple[int, int]:
     """Rows and columns after a window. Errors: :class:`Unsupported` if it is too large."""
     rows, columns = window.output_size(*view.source[1:])
@@ -399,29 +321,3 @@ def output_size(window: Window, view: View) -> tuple[int, int]:
             f"its kernel {window.kernel} is larger than its padded input {view.source[1:]}"
         )
     return rows, columns
-
-
-def gather_weights(weights: np.ndarray, view: View) -> np.ndarray:
-    """Weights over a view's elements as weights over the elements of its tensor."""
-    positions = view.indices()[0].reshape(-1)
-    used = positions != ZERO
-    gathered = np.zeros((int(np.prod(view.source)), weights.shape[0]))
-    np.add.at(gathered, positions[used] - 1, weights.T[used])
-    return gathered.T
-
-
-def per_channel(view: View, constant: Constant) -> np.ndarray:
-    """A constant that broadcasts to a view, as one value a channel of the tensor."""
-    values = constant.finite()
-    try:
-        full = np.broadcast_to(values, (1, *view.shape[1:])).reshape(view.source)
-    except ValueError:
-        raise Unsupported(
-            f"the constant {constant.name} {values.shape} does not fit {view.shape}"
-        ) from None
-    channels = full[:, 0, 0]
-    if (full != channels[:, None, None]).any():
-        raise Unsupported(
-            f"the constant {constant.name} differs by row or column; it may differ by channel only"
-        )
-    return channels.copy()

@@ -14,7 +14,8 @@ from torch.utils import _pytree as pytree
 
 from quant.errors import NoMulError
 from quant.graph import Graph
-from quant.importers.builder import Builder, Constant
+from quant.importers.builder import Builder
+from quant.importers.lowering import Constant
 from quant.importers.torch_operators import COMPUTE, MOVE, Call
 from quant.importers.views import Unsupported, View
 
@@ -106,6 +107,7 @@ class Importer:
 
     def _bind_placeholders(self) -> None:
         """Give every parameter, buffer and constant its values, and the input its view."""
+        state, constants = self.program.state_dict, self.program.constants
         specs = {spec.arg.name: spec for spec in self.program.graph_signature.input_specs}
         for node in self.program.graph.nodes:
             if node.op != "placeholder":
@@ -114,10 +116,7 @@ class Importer:
             if spec.kind == InputKind.USER_INPUT:
                 self.values[node] = self.builder.input
                 continue
-            state = self.program.state_dict
-            value = state[spec.target] if spec.target in state else None
-            if value is None:
-                value = self.program.constants[spec.target]
+            value = state[spec.target] if spec.target in state else constants[spec.target]
             self.values[node] = self._keep(value.detach(), spec.target)
 
     def _keep(self, value: torch.Tensor, name: str) -> torch.Tensor:
@@ -139,7 +138,7 @@ class Importer:
         views = [item for item in pytree.tree_leaves((args, kwargs)) if isinstance(item, View)]
         if not views:
             return self._fold(node, args, kwargs)
-        target = str(node.target.overloadpacket).removeprefix("aten.")
+        target = str(overload(node).overloadpacket).removeprefix("aten.")
         call = Call(
             self.builder, self._name(node), target, bind(node, args, kwargs), self._constant
         )
@@ -154,9 +153,9 @@ class Importer:
 
     def _fold(self, node: Node, args, kwargs) -> object:
         """Evaluate an operation on constants alone."""
-        if torch.Tag.nondeterministic_seeded in node.target.tags:
+        if torch.Tag.nondeterministic_seeded in overload(node).tags:
             raise Unsupported("it makes random numbers; make them a constant of the module")
-        result = node.target(*args, **kwargs)
+        result = overload(node)(*args, **kwargs)
         for value in pytree.tree_leaves(result):
             if isinstance(value, torch.Tensor):
                 self._keep(value, self._name(node))
@@ -164,7 +163,8 @@ class Importer:
 
     def _move(self, call: Call, node: Node, args, kwargs, views: list[View]) -> object:
         """Apply an operation that only moves elements to positions instead of values."""
-        MOVE[call.target](call)
+        if call.arguments.get("value"):
+            raise Unsupported(f"it pads with {call['value']}; only zeros can be")
         if len(views) != 1:
             raise Unsupported("it moves elements by a position that depends on the input")
         view = views[0]
@@ -173,10 +173,10 @@ class Importer:
             # Positions as float64 are exact, and every operator of torch takes float64.
             return torch.from_numpy(item.indices()).double() if item is view else item
 
-        moved = node.target(*pytree.tree_map(positions, args), **pytree.tree_map(positions, kwargs))
-        return pytree.tree_map(
-            lambda result: call.builder.rearrange(call.name, view, lambda _: result.numpy()), moved
+        moved = overload(node)(
+            *pytree.tree_map(positions, args), **pytree.tree_map(positions, kwargs)
         )
+        return pytree.tree_map(lambda result: view.rearranged(result.numpy(), call.name), moved)
 
     def _constant(self, value: object) -> Constant:
         """A tensor or number as the builder takes it."""
@@ -200,11 +200,18 @@ def operation_name(node: Node) -> str:
     return re.sub(r"_*\d*$", "", name)
 
 
+def overload(node: Node) -> torch._ops.OpOverload:
+    """The operator that a node calls."""
+    if not isinstance(node.target, torch._ops.OpOverload):
+        raise Unsupported("it is no tensor operator; keep control flow and Python out of forward")
+    return node.target
+
+
 def bind(node: Node, args: Sequence, kwargs: dict) -> dict[str, object]:
     """A node's arguments by the names of its operator's schema, defaults included."""
     return {
         argument.name: args[index]
         if index < len(args)
         else kwargs.get(argument.name, argument.default_value)
-        for index, argument in enumerate(node.target._schema.arguments)
+        for index, argument in enumerate(overload(node)._schema.arguments)
     }

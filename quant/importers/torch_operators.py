@@ -5,16 +5,17 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import torch
 
 from quant.graph import Window
-from quant.importers.builder import Builder, Constant
+from quant.importers import arithmetic
+from quant.importers.arithmetic import NOTHING, ONE
+from quant.importers.builder import Builder
 from quant.importers.geometry import ceil_padding
+from quant.importers.lowering import Constant
 from quant.importers.views import Unsupported, View
 
 __all__ = ["COMPUTE", "MOVE", "Call"]
-
-ONE = Constant(np.ones(()), "1")
-NOTHING = Constant(np.zeros(()), "0")
 
 
 @dataclass(frozen=True)
@@ -48,14 +49,14 @@ class Call:
         """A constant argument that may be absent."""
         return None if self[argument] is None else self.constant(argument)
 
+    def operand(self, argument: str) -> arithmetic.Operand:
+        """An argument that may depend on the input."""
+        value = self[argument]
+        return value if isinstance(value, View) else self.as_constant(value)
+
     def number(self, argument: str, default: float) -> float:
         """A constant of one element; ``default`` where it is absent."""
-        constant = self.optional(argument)
-        if constant is None:
-            return default
-        if constant.values.size != 1:
-            raise Unsupported(f"its {argument} has {constant.values.size} values; use one number")
-        return float(constant.values.item())
+        return arithmetic.number(self.optional(argument), default)
 
 
 def pair(values, default=None) -> tuple[int, int]:
@@ -142,66 +143,45 @@ def clip(low: float | None = None, high: float | None = None) -> Callable[[Call]
 
 def bound(largest: bool) -> Callable[[Call], View]:
     """``maximum`` or ``minimum`` with a number."""
+    return lambda call: arithmetic.clamp(
+        largest, call.builder, call.name, call.operand("self"), call.operand("other")
+    )
+
+
+def add(combine: Callable[..., View]) -> Callable[[Call], View]:
+    """``combine(self, alpha * other)``, where either may be a constant."""
 
     def build(call: Call) -> View:
-        view, limit = ("self", "other") if isinstance(call["self"], View) else ("other", "self")
-        value = call.number(limit, 0)
-        low, high = (value, np.inf) if largest else (-np.inf, value)
-        return call.builder.clip(call.name, call.view(view), low, high)
-
-    return build
-
-
-def add(sign: int) -> Callable[[Call], View]:
-    """``self + sign * alpha * other``, where either may be a constant."""
-
-    def build(call: Call) -> View:
-        first, second = call["self"], call["other"]
-        factor = Constant(np.array(float(sign * call["alpha"])), "alpha")
-        if isinstance(second, View):
-            second = call.builder.scale(call.name, second, factor, NOTHING)
-            if isinstance(first, View):
-                return call.builder.add(call.name, first, second)
-            return call.builder.scale(call.name, second, ONE, call.constant("self"))
-        shift = call.constant("other")
-        scaled = Constant(shift.values * factor.values, shift.name)
-        return call.builder.scale(call.name, first, ONE, scaled)
+        alpha = Constant(np.array(float(call["alpha"])), "alpha")
+        second = arithmetic.multiply(call.builder, call.name, call.operand("other"), alpha)
+        return combine(call.builder, call.name, call.operand("self"), second)
 
     return build
 
 
 def multiply(call: Call) -> View:
-    view, factor = ("self", "other") if isinstance(call["self"], View) else ("other", "self")
-    if isinstance(call[factor], View):
-        raise Unsupported(
-            "it multiplies two tensors that depend on the input; only a constant factor can be"
-        )
-    return call.builder.scale(call.name, call.view(view), call.constant(factor), NOTHING)
+    return arithmetic.multiply(call.builder, call.name, call.operand("self"), call.operand("other"))
 
 
 def divide(call: Call) -> View:
     if call.arguments.get("rounding_mode") is not None:
         raise Unsupported("it rounds its quotient; leave rounding_mode out")
-    divisor = call.constant("other")
-    with np.errstate(divide="ignore"):
-        factor = Constant(1 / divisor.values.astype(np.float64), f"1 / {divisor.name}")
-    return call.builder.scale(call.name, call.view("self"), factor, NOTHING)
+    return arithmetic.divide(call.builder, call.name, call.operand("self"), call.operand("other"))
 
 
 def negate(call: Call) -> View:
-    minus = Constant(np.array(-1.0), "-1")
-    return call.builder.scale(call.name, call.view("self"), minus, NOTHING)
+    return arithmetic.subtract(call.builder, call.name, NOTHING, call.view("self"))
 
 
 def concat(call: Call) -> View:
-    views = [item for item in call["tensors"] if isinstance(item, View)]
-    parts = [
-        item if isinstance(item, View) else call.as_constant(item).values
-        for item in call["tensors"]
-    ]
-    if len(views) == len(parts):
-        return call.builder.concat(call.name, views, call["dim"])
-    return call.builder.join_zeros(call.name, parts, call["dim"])
+    parts = [item if isinstance(item, View) else call.as_constant(item) for item in call["tensors"]]
+    return arithmetic.concat(call.builder, call.name, parts, call["dim"])
+
+
+def to_copy(call: Call) -> View:
+    if call["dtype"] not in (None, torch.float32, torch.float64):
+        raise Unsupported(f"it makes {call['dtype']} of the data; keep them in float32")
+    return call.view("self")
 
 
 def pool_window(call: Call) -> Window:
@@ -288,8 +268,9 @@ COMPUTE: dict[str, Callable[[Call], Any]] = {
     "_log_softmax": softmax,
     "_native_batch_norm_legit_no_training": batch_norm,
     "_softmax": softmax,
+    "_to_copy": to_copy,
     "adaptive_max_pool2d": adaptive_pool(True),
-    "add": add(1),
+    "add": add(arithmetic.add),
     "addmm": addmm,
     "amax": reduce(True),
     "avg_pool2d": avg_pool,
@@ -309,50 +290,31 @@ COMPUTE: dict[str, Callable[[Call], Any]] = {
     "mul": multiply,
     "neg": negate,
     "relu": clip(0.0, np.inf),
-    "sub": add(-1),
+    "sub": add(arithmetic.subtract),
 }
 """Operators that compute: each returns what the operator does, None for what is not imported."""
 
 
-def freely(call: Call) -> None:
-    """No condition."""
-
-
-def with_zeros(call: Call) -> None:
-    if call["value"] != 0:
-        raise Unsupported(f"it pads with {call['value']}; only zeros can be")
-
-
-def as_float(call: Call) -> None:
-    dtype = call["dtype"]
-    if dtype is not None and not dtype.is_floating_point:
-        raise Unsupported(f"it makes {dtype} of the data; keep them in floating point")
-
-
-MOVE: dict[str, Callable[[Call], None]] = {
-    **dict.fromkeys(
-        (
-            "_unsafe_view",
-            "alias",
-            "clone",
-            "expand",
-            "flip",
-            "index",
-            "index_select",
-            "permute",
-            "repeat",
-            "select",
-            "slice",
-            "split_with_sizes",
-            "squeeze",
-            "transpose",
-            "unsqueeze",
-            "upsample_nearest2d",
-            "view",
-        ),
-        freely,
-    ),
-    "_to_copy": as_float,
-    "constant_pad_nd": with_zeros,
-}
-"""Operators that only move elements, each with the check that it does no more than that."""
+MOVE = frozenset(
+    {
+        "_unsafe_view",
+        "alias",
+        "clone",
+        "constant_pad_nd",
+        "expand",
+        "flip",
+        "index",
+        "index_select",
+        "permute",
+        "repeat",
+        "select",
+        "slice",
+        "split_with_sizes",
+        "squeeze",
+        "transpose",
+        "unsqueeze",
+        "upsample_nearest2d",
+        "view",
+    }
+)
+"""Operators that only move elements and add zeros; they run on positions instead of values."""
