@@ -65,7 +65,7 @@ def train(images: np.ndarray, labels: np.ndarray, progress: Report, seed: int = 
                 loss.backward()
                 optimizer.step()
                 schedule.step()
-            progress(epoch + 1, EPOCHS)
+            progress(epoch + 1, EPOCHS, f"epoch {epoch + 1}")
     return network.eval()
 
 
@@ -76,7 +76,7 @@ def shifted(images: torch.Tensor) -> torch.Tensor:
     return padded[:, :, row : row + 8, column : column + 8]
 
 
-def trained(progress: Report = lambda done, total: None) -> DigitsNet:
+def trained(progress: Report = lambda done, total, label: None) -> DigitsNet:
     """The network, trained on the digits' training images."""
     data = digits()
     return train(PREPROCESSINGS["digits"](1)(data.train_images), data.train_labels, progress)

@@ -24,8 +24,8 @@ console = Console(highlight=False)
 messages = Console(stderr=True, highlight=False)
 """Progress and errors: standard error, so that results can be piped."""
 
-Report = Callable[[int, int], None]
-"""Called with the steps done and the steps in all."""
+Report = Callable[[int, int | None, str], None]
+"""Called with the steps done, the steps in all (None where that is unknown), and what is done."""
 
 
 class Stage:
@@ -36,9 +36,11 @@ class Stage:
         self.progress = progress
         self.task = progress.add_task(title, total=None)
 
-    def __call__(self, done: int, total: int) -> None:
+    def __call__(self, done: int, total: int | None, label: str) -> None:
         """Show how far it is."""
-        self.progress.update(self.task, completed=done, total=total)
+        self.progress.update(
+            self.task, completed=done, total=total, description=f"{self.title}: {label}"
+        )
 
     def say(self, message: str) -> None:
         """Show what is being done just now."""

@@ -45,6 +45,6 @@ def test_table_keeps_every_digit_at_80_columns(capsys, monkeypatch):
 
 def test_stage_says_begin_and_end_without_a_terminal(capsys):
     with stage("Count") as progress:
-        progress(1, 2)
+        progress(1, 2, "half")
     text = capsys.readouterr().err
     assert text.startswith("Count ...") and "✓ Count" in text
