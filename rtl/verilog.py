@@ -4,6 +4,7 @@ import importlib.util
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from importlib import metadata
 from pathlib import Path
 
@@ -16,6 +17,7 @@ __all__ = ["require_yosys", "run_yosys", "to_rtlil", "to_verilog"]
 
 # A process of its own: pyosys prints to the terminal and ends the process on errors.
 _RUN = "from pyosys import libyosys; libyosys.run_pass('script run.ys', libyosys.Design())"
+_PROGRESS = "progress: "
 
 # Attributes that only say which Python line made a cell.
 _INTERNAL = " ".join(
@@ -40,7 +42,12 @@ def require_yosys() -> str:
     return metadata.version("pyosys")
 
 
-def run_yosys(script: str, inputs: dict[str, str], outputs: tuple[str, ...]) -> dict[str, str]:
+def run_yosys(
+    script: str,
+    inputs: dict[str, str],
+    outputs: tuple[str, ...],
+    progress: Callable[[str], None] | None = None,
+) -> dict[str, str]:
     """Run a Yosys script in a folder of its own; the texts of the files that it wrote.
 
     Parameters
@@ -48,6 +55,8 @@ def run_yosys(script: str, inputs: dict[str, str], outputs: tuple[str, ...]) -> 
     script : str
         Commands, one a line.
     inputs, outputs : names of files in the folder
+    progress : function of str, optional
+        Called with what the script says in ``log progress: ...``.
 
     Raises
     ------
@@ -62,12 +71,20 @@ def run_yosys(script: str, inputs: dict[str, str], outputs: tuple[str, ...]) -> 
         for file, text in inputs.items():
             (folder / file).write_text(text)
         (folder / "run.ys").write_text(script)
-        done = subprocess.run(
-            [sys.executable, "-P", "-c", _RUN], cwd=folder, capture_output=True, text=True
-        )
-        if done.returncode:
-            said = [line for line in done.stderr.splitlines() if line.strip()]
-            raise RuntimeError(f"Yosys failed: {said[-1] if said else done.returncode}")
+        command = [sys.executable, "-P", "-u", "-c", _RUN]
+        with (
+            (folder / "errors").open("w") as errors,
+            subprocess.Popen(
+                command, cwd=folder, stdout=subprocess.PIPE, stderr=errors, text=True
+            ) as process,
+        ):
+            assert process.stdout is not None
+            for line in process.stdout:
+                if progress is not None and line.startswith(_PROGRESS):
+                    progress(line.removeprefix(_PROGRESS).strip())
+        if process.returncode:
+            said = [line for line in (folder / "errors").read_text().splitlines() if line.strip()]
+            raise RuntimeError(f"Yosys failed: {said[-1] if said else process.returncode}")
         return {file: (folder / file).read_text() for file in outputs}
 
 

@@ -1,18 +1,13 @@
 """Fast simulation of a whole machine: RTL compiled to a library of this CPU, clocked in C."""
 
 import ctypes
-import inspect
-from importlib import metadata
 from pathlib import Path
 
 import numpy as np
-from amaranth.lib import wiring
 
-import quant.numbers
-import rtl
 from quant.errors import NoMulError
-from rtl.cache import Cache, digest, source_digest
-from rtl.verilog import require_yosys, to_verilog
+from rtl.cache import Cache, digest
+from rtl.design import Design
 from sim.bus import LATENCY_LIMIT, as_words, check_block, late
 from sim.toolchain import find_compiler, find_verilator
 from sim.verilator import LIBRARY, Port, Progress, build_library, load_ports, toolchain_key
@@ -77,24 +72,18 @@ class CompiledModel:
     @classmethod
     def build(
         cls,
-        kind: type[wiring.Component],
-        arguments: tuple,
-        name: str,
+        design: Design,
         progress: Progress = _silent,
         cache: Cache | None = None,
     ) -> "CompiledModel":
-        """Compile the component ``kind(*arguments)``, or take it from the cache.
+        """Compile a design, or take it from the cache.
 
-        A hit neither makes nor elaborates the component: sources, arguments and tool versions
-        stand for it. Failing that, equal Verilog gives an equal library.
+        A hit does not elaborate the design: sources, arguments and tool versions stand for it.
+        Failing that, equal Verilog gives an equal library.
 
         Parameters
         ----------
-        kind : class of wiring.Component
-        arguments : tuple
-            Told in full by their ``repr``, as frozen configs are and large arrays are not.
-        name : str
-            Name of the top module, a Verilog identifier.
+        design : Design
         progress : function of str
             Called with what is being done, where that takes long.
         cache : Cache, optional
@@ -105,16 +94,15 @@ class CompiledModel:
             If pyosys, Verilator or a C++ compiler is missing or the cache cannot be written.
         """
         cache = cache or Cache()
-        shortcut = _shortcut_key(kind, arguments, name)
+        shortcut = digest(design.key, toolchain_key(find_compiler(), find_verilator()))
         found = cache.find("shortcut", shortcut)
         entry = found and cache.find("model", (found / "key").read_text())
         if entry is None:
-            progress(f"{name}: elaborating")
-            verilog = to_verilog(kind(*arguments), name)
-            key = build_library(verilog, name, cache, progress)
+            progress(f"{design.name}: elaborating")
+            key = build_library(design.verilog(), design.name, cache, progress)
             cache.entry("shortcut", shortcut, lambda path: _write_text(path / "key", key))
             entry = cache.folder / "model" / key
-        return cls(entry, name)
+        return cls(entry, design.name)
 
     def reset(self) -> None:
         """One cycle of ``rst``: every register that has a reset; memories keep their contents."""
@@ -146,7 +134,7 @@ class CompiledModel:
             raise ValueError(f"{self.name}: {port} is an output")
         if not 0 <= value < 1 << sizes.width:
             raise ValueError(f"{self.name}: {port} has {sizes.width} bits, {value} needs others")
-        self._bytes[port][:] = value.to_bytes(sizes.bytes, "little")
+        self._bytes[port][:] = list(value.to_bytes(sizes.bytes, "little"))
         self._stale = True
 
     def run_until(self, port: str, mask: int, value: int, limit: int) -> int:
@@ -183,7 +171,7 @@ class CompiledModel:
         check_block(address, words.size)
         self._library.model_write(self._model, address, words.ctypes.data, words.size)
         self.cycles += words.size
-        self._stale = False
+        self._stale = True
 
     def read(self, address: int, count: int) -> np.ndarray:
         """Read ``count`` uint32 words from consecutive addresses: count + latency - 1 cycles.
@@ -205,7 +193,7 @@ class CompiledModel:
             ctypes.byref(passed),
         )
         self.cycles += passed.value
-        self._stale = False
+        self._stale = True
         if got != count:
             raise late(self.name, address, count, got)
         return words
@@ -213,16 +201,6 @@ class CompiledModel:
     def __del__(self) -> None:
         if self._model is not None:
             self._library.model_delete(self._model)
-
-
-def _shortcut_key(kind: type[wiring.Component], arguments: tuple, name: str) -> str:
-    """Hash of all that decides a model, without making it."""
-    sources = (Path(rtl.__file__).parent, Path(quant.numbers.__file__), Path(inspect.getfile(kind)))
-    return digest(
-        [f"{kind.__module__}.{kind.__qualname__}", name, repr(arguments)],
-        [source_digest(sources), metadata.version("amaranth"), require_yosys()],
-        toolchain_key(find_compiler(), find_verilator()),
-    )
 
 
 def _write_text(path: Path, text: str) -> None:

@@ -70,7 +70,6 @@ void model_write(Vtop *top, uint32_t address, const uint32_t *words, uint64_t co
         cycle(top);
     }
     top->bus___05Fwrite = 0;
-    top->eval();
 }
 
 // One read a cycle; the words come later, in order. Returns how many came, *cycles how long it took.
@@ -84,7 +83,6 @@ uint64_t model_read(Vtop *top, uint32_t address, uint32_t *words, uint64_t count
         if (top->bus___05Fread_valid) words[got++] = top->bus___05Fread_data;
     }
     top->bus___05Fread = 0;
-    top->eval();
     *cycles = passed;
     return got;
 }

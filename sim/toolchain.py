@@ -115,7 +115,7 @@ def find_compiler() -> Compiler:
     if wanted:
         if shutil.which(wanted[0]) is None:
             raise NoMulError(
-                f"CXX names {wanted[0]}, which is not there: unset CXX or set it to a C++17 compiler"
+                f"CXX names {wanted[0]}, which is not there: unset it or name a C++17 compiler"
             )
         command = tuple(wanted)
         return Compiler("CXX", command, native, _compiler_version(command))

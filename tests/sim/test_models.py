@@ -3,15 +3,18 @@
 import numpy as np
 import pytest
 
+from rtl.design import Design
 from sim.compiled import CompiledModel
 from sim.interpreted import InterpretedModel
 from tests.sim.memory_machine import MemoryMachine
+
+DESIGN = Design(MemoryMachine, (64, 3), "memory_machine")
 
 
 @pytest.fixture(params=["compiled", "interpreted"])
 def model(request):
     if request.param == "compiled":
-        return CompiledModel.build(MemoryMachine, (64, 3), "memory_machine")
+        return CompiledModel.build(DESIGN)
     return InterpretedModel(MemoryMachine(), "memory_machine")
 
 
@@ -78,7 +81,7 @@ def test_latencies(latency):
 
 
 def test_instances_are_independent():
-    first, second = (CompiledModel.build(MemoryMachine, (64, 3), "memory_machine") for _ in "ab")
+    first, second = (CompiledModel.build(DESIGN) for _ in "ab")
     first.write(3, np.array([9]))
     assert first.read(3, 1)[0] == 9
     assert second.read(3, 1)[0] == 0
