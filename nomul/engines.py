@@ -6,8 +6,8 @@ import numpy as np
 
 from boards.driver import Driver
 from compiler.program import Program
+from nomul.blocks import block
 from nomul.output import Report
-from rtl.accelerator import Accelerator
 from rtl.architecture import Architecture
 from sim.compiled import CompiledModel
 from sim.program import ProgramSimulator
@@ -26,7 +26,7 @@ def build_rtl(
 
     Errors: :class:`NoMulError` for a missing tool or a cache that cannot be written.
     """
-    model = CompiledModel.build(Accelerator, (architecture,), "accelerator", say)
+    model = CompiledModel.build(block("machine", architecture), say)
     model.reset()
     return model
 
