@@ -10,6 +10,7 @@ from typing import Protocol
 import numpy as np
 
 from quant.errors import NoMulError
+from rtl.packing import pieces
 from rtl.registers import ID, REGION_SHIFT, Control, Error, Region, Register, State
 
 __all__ = ["Driver", "Transport"]
@@ -23,6 +24,9 @@ class Transport(Protocol):
 
     def read(self, address: int, count: int) -> np.ndarray:
         """Read ``count`` uint32 words from consecutive addresses."""
+
+    def idle(self) -> None:
+        """Let the machine work for a while: between two looks at STATUS."""
 
 
 class Driver:
@@ -40,8 +44,8 @@ class Driver:
     than the program, or stops with an error.
     """
 
-    POLLS = 1_000_000
-    """Readings of STATUS after which a machine that still runs counts as hung."""
+    MARGIN = 2
+    """A machine that runs more than so many times the predicted cycles counts as hung."""
 
     def __init__(self, transport: Transport, program) -> None:
         self.transport = transport
@@ -88,7 +92,7 @@ class Driver:
         Codes of the output [channels, height, width], and the cycles it took.
         """
         self.write_input(codes)
-        self.start(stop_after=0)
+        self.go_on(Control.START, stop_after=0)
         self.wait(State.HALTED)
         return self.read_tensor(self.program.output), self.get(Register.CYCLES)
 
@@ -100,27 +104,26 @@ class Driver:
         Returns what :meth:`run` returns; pauses are not among the cycles.
         """
         self.write_input(codes)
-        control = Control.START
-        for record in self.program.layers:
-            if record.runs:
-                self.set(Register.STOP_AFTER, record.runs[-1] + 1)
-                self.set(Register.CONTROL, control)
-                control = Control.RESUME
+        control, done = Control.START, 0
+        for layer in self.program.layers:
+            if layer.runs_done > done:
+                done = layer.runs_done
+                self.go_on(control, stop_after=done)
                 self.wait(State.PAUSED)
-            visit(record.name, self.read_tensor(record.tensor))
-        self.set(Register.STOP_AFTER, 0)
-        self.set(Register.CONTROL, control)
+                control = Control.RESUME
+            visit(layer.name, self.read_tensor(layer.output))
+        self.go_on(control, stop_after=0)
         self.wait(State.HALTED)
         return self.read_tensor(self.program.output), self.get(Register.CYCLES)
 
-    def start(self, stop_after: int) -> None:
-        """Start at the first instruction; pause after so many runs, 0 for none."""
+    def go_on(self, control: Control, stop_after: int) -> None:
+        """Start or resume; pause when so many runs have ended, 0 for none."""
         self.set(Register.STOP_AFTER, stop_after)
-        self.set(Register.CONTROL, Control.START)
+        self.set(Register.CONTROL, control)
 
     def wait(self, wanted: State) -> None:
-        """Wait until the machine does not run any more. Error: it stopped otherwise."""
-        for _ in range(self.POLLS):
+        """Wait until the machine is in a state. Error: it stopped otherwise, or hangs."""
+        while True:
             status = self.get(Register.STATUS)
             state = State(status & 0xFF)
             if state == wanted:
@@ -133,28 +136,35 @@ class Driver:
                 )
             if state != State.RUNNING:
                 raise NoMulError(f"the machine is {state.name}, not {wanted.name}; start it again")
-        raise NoMulError(
-            f"the machine still runs after {self.get(Register.CYCLES)} cycles, run "
-            f"{self.get(Register.RUNS)}; the program is damaged, compile it again"
-        )
+            cycles = self.get(Register.CYCLES)
+            if cycles > self.MARGIN * self.program.cycles:
+                run = self.get(Register.RUNS)
+                self.set(Register.CONTROL, Control.STOP)
+                raise NoMulError(
+                    f"the machine still runs after {cycles} cycles, {self.program.cycles} were "
+                    f"predicted; it hangs in run {run}; the program is damaged, compile it again"
+                )
+            self.transport.idle()
 
     def write_input(self, codes: np.ndarray) -> None:
         """Put an image into the feature memory."""
         tensor = self.program.input
-        self.write(Region.FEATURES, tensor.address, tensor.pack(codes))
+        words = tensor.to_words(codes[None], self.program.architecture.activation_bits)[0]
+        self.write(Region.FEATURES, tensor.address, words)
 
     def read_tensor(self, tensor) -> np.ndarray:
-        """Codes of a tensor that stands in the feature memory."""
-        pieces = tensor.pieces
-        base = (Region.FEATURES << REGION_SHIFT) + tensor.address * pieces
-        words = self.transport.read(base, tensor.words * pieces)
-        return tensor.unpack(words.reshape(tensor.words, pieces))
+        """Codes [channels, height, width] of a tensor that stands in the feature memory."""
+        architecture = self.program.architecture
+        bits = architecture.activation_bits
+        parts = pieces(architecture.lanes * bits)
+        base = (Region.FEATURES << REGION_SHIFT) + tensor.address * parts
+        words = self.transport.read(base, tensor.words * parts)
+        return tensor.from_words(words.reshape(1, tensor.words, parts), bits)[0]
 
     def write(self, region: Region, address: int, words: np.ndarray) -> None:
         """Write memory words, given as their pieces [words, pieces], from ``address`` on."""
-        words = np.ascontiguousarray(words, "<u4")
-        pieces = 1 if words.ndim == 1 else words.shape[1]
-        self.transport.write((region << REGION_SHIFT) + address * pieces, words.reshape(-1))
+        base = (region << REGION_SHIFT) + address * words.shape[1]
+        self.transport.write(base, np.ascontiguousarray(words, "<u4").reshape(-1))
 
     def get(self, register: Register) -> int:
         """Value of a register."""

@@ -120,6 +120,10 @@ class CompiledModel:
         self.cycles += cycles
         self._stale = False
 
+    def idle(self) -> None:
+        """A thousand cycles or so, for a driver that waits."""
+        self.tick(1 << 10)
+
     def get(self, port: str) -> int:
         """Value of a port."""
         if self._stale:

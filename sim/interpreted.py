@@ -78,6 +78,10 @@ class InterpretedModel:
 
         self._run(action)
 
+    def idle(self) -> None:
+        """Some cycles, for a driver that waits."""
+        self.tick(1 << 6)
+
     def get(self, port: str) -> int:
         """Value of a port, as an unsigned integer."""
         place = self._ports[port].as_unsigned()

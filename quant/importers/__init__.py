@@ -54,6 +54,7 @@ def load(
         )
     if path.is_file() and not zipfile.is_zipfile(path):
         raise NoMulError(
-            f"{path} is neither an .onnx file nor a saved graph; give one of these or a torch module"
+            f"{path} is neither an .onnx file nor a saved graph; give one of these or "
+            "a torch module"
         )
     return Graph.load(path)

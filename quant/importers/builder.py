@@ -114,7 +114,7 @@ class Builder:
         weights = gather_weights(weights, view)
         offset = np.zeros(outputs)
         if bias is not None:
-            offset = np.broadcast_to(bias.finite(), (*view.shape[1:-1], outputs)).reshape(outputs)
+            offset = self._row(bias, (*view.shape[1:-1], outputs))
         channels, height, width = view.source
         layer = Conv(
             "",
@@ -266,6 +266,16 @@ class Builder:
         self.layers[unique] = replace(layer, name=unique)
         batch = self.input.shape[0]
         return View(unique, layer.shape, shape or (batch, *layer.shape), unique)
+
+    @staticmethod
+    def _row(bias: Constant, shape: tuple[int, ...]) -> np.ndarray:
+        """A bias that broadcasts to one image of ``shape``, as one row."""
+        try:
+            return np.broadcast_to(bias.finite(), (1, *shape)).reshape(-1)
+        except ValueError:
+            raise Unsupported(
+                f"the bias {bias.name} {bias.values.shape} does not fit an output of {shape}"
+            ) from None
 
     @staticmethod
     def _check_softmax(view: View) -> None:

@@ -159,7 +159,8 @@ def combine(operation: Callable[..., Any]) -> Callable[[Call], View]:
         operands = [call.operand(index) for index in range(len(call.inputs))]
         if len(operands) != 2:
             operands.sort(key=lambda operand: isinstance(operand, Constant))
-        return reduce(lambda a, b: operation(call.builder, call.name, a, b), operands)
+        result: Any = reduce(lambda a, b: operation(call.builder, call.name, a, b), operands)
+        return result
 
     return build
 

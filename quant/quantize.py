@@ -1,0 +1,165 @@
+"""Float graph to quantized graph, without training."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+
+import numpy as np
+
+from quant.bias_correction import correct_bias
+from quant.calibrate import Observations, find_method, observe
+from quant.formats import FormatPlan
+from quant.fusion import Step, fuse
+from quant.graph import Concat, Conv, Graph
+from quant.lower import lower_conv, lower_step, requantizer
+from quant.numbers import Format
+from quant.numbers import quantize as quantize_values
+from quant.quantized import QConv, QLayer, QuantizedGraph
+from quant.reference import run_layer, storage
+from quant.schemes import LayerInputs, Scheme, find_scheme
+
+__all__ = ["quantize"]
+
+Progress = Callable[[int, int | None, str], None]
+
+
+def quantize(
+    graph: Graph,
+    images: np.ndarray | Iterable[np.ndarray],
+    scheme: str = "int8",
+    calibration: str = "mse",
+    bias_correction: bool = True,
+    progress: Progress | None = None,
+) -> QuantizedGraph:
+    """The network in integers, by calibration on a few hundred images.
+
+    Parameters
+    ----------
+    graph : Graph
+    images : float32 (images, channels, height, width), or an iterable of such batches
+        Preprocessed training images in random order.
+    scheme : str
+        Quantizer of the weights: ``int8``, ``log4``, ``log4x2``, ... (:mod:`quant.schemes`).
+    calibration : str
+        How the fractions of tensors are chosen: ``mse``, ``min-max``, ``percentile``
+        (:mod:`quant.calibrate`).
+    bias_correction : bool
+        Whether biases also take up the mean error of their channels.
+    progress : function (done, total, label), optional
+        Called during calibration and after each layer; the total is None where it is unknown.
+
+    Errors: :class:`~quant.errors.NoMulError` for an unknown scheme or method, and for images that
+    are missing, of the wrong shape or type, or not finite.
+    """
+    chosen, method = find_scheme(scheme), find_method(calibration)
+    observed = observe(graph, images, progress)
+    lowering = Lowering(graph, observed, chosen, method, bias_correction)
+    steps = lowering.plan.steps
+    for index, step in enumerate(steps):
+        lowering.lower(step)
+        if progress:
+            progress(index + 1, len(steps), f"quantize {step.name}")
+    return QuantizedGraph(
+        name=graph.name,
+        input=graph.input,
+        input_shape=graph.input_shape,
+        input_format=lowering.formats[graph.input],
+        layers=tuple(lowering.layers),
+        output=graph.output,
+        scheme=chosen.name,
+    )
+
+
+class Lowering:
+    """Quantized layers made one after another, with the sample's tensors as they come.
+
+    Attributes
+    ----------
+    layers : list of QLayer
+    formats : dict of Format
+        Of every tensor made so far.
+    tensors : dict of integer arrays
+        The sample's codes of the tensors that a later step reads.
+    """
+
+    def __init__(
+        self,
+        graph: Graph,
+        observed: Observations,
+        scheme: Scheme,
+        method: Callable,
+        bias_correction: bool,
+    ) -> None:
+        self.observed = observed
+        self.scheme = scheme
+        self.bias_correction = bias_correction
+        self.plan = FormatPlan(graph, fuse(graph), observed, method, scheme)
+        self.readers = {name: step for step in self.plan.steps for name in step.inputs}
+        self.layers: list[QLayer] = []
+        self.formats: dict[str, Format] = {graph.input: self.plan.wish(graph.input)}
+        codes = quantize_values(observed.sample, self.formats[graph.input])
+        self.tensors = {graph.input: codes.astype(storage(self.formats[graph.input]))}
+
+    def lower(self, step: Step) -> None:
+        """Make the layers of a step and run the sample through them."""
+        made = len(self.layers)
+        if isinstance(step.layer, Conv):
+            layer = self._conv(step)
+            if layer is None:
+                alone, add = step.split()
+                self._emit(self._conv(alone))
+                self._other(add)
+            else:
+                self._emit(layer)
+        elif isinstance(step.layer, Concat):
+            self._concat(step)
+        else:
+            self._other(step)
+        done = {name for name in step.inputs if self.readers[name] is step}
+        inner = {layer.name for layer in self.layers[made:-1]}
+        for name in done | inner:
+            del self.tensors[name]
+
+    def _emit(self, layer: QLayer) -> None:
+        inputs = [self.tensors[name] for name in layer.inputs]
+        formats = [self.formats[name] for name in layer.inputs]
+        self.tensors[layer.name] = run_layer(layer, inputs, formats)
+        self.formats[layer.name] = layer.format
+        self.layers.append(layer)
+
+    def _conv(self, step: Step) -> QConv | None:
+        assert isinstance(step.layer, Conv)
+        inputs = [self.tensors[name] for name in step.inputs]
+        formats = [self.formats[name] for name in step.inputs]
+        seen = LayerInputs(inputs[0], formats[0])
+        codes, fraction = self.scheme.quantize_weights(step.layer, seen)
+        layer = lower_conv(
+            step,
+            formats,
+            self.plan.wish(step.name),
+            codes,
+            fraction,
+            self.scheme.name,
+            self.scheme.accumulator_bits,
+        )
+        if layer is None or not self.bias_correction:
+            return layer
+        return correct_bias(layer, inputs, formats, self.observed.means[step.summed])
+
+    def _other(self, step: Step) -> None:
+        formats = [self.formats[name] for name in step.inputs]
+        self._emit(lower_step(step, formats, self.plan.wish(step.name)))
+
+    def _concat(self, step: Step) -> None:
+        """A concatenation whose inputs all have its format, requantized where they differ."""
+        wish = self.plan.wish(step.name)
+        renamed = {}
+        for name in step.inputs:
+            if self.formats[name] != wish and name not in renamed:
+                renamed[name] = f"{step.name}.{name}"
+                shape = self.tensors[name].shape[1:]
+                self._emit(
+                    requantizer(renamed[name], name, shape, self.formats[name], wish)
+                )
+        layer = lower_step(step, [wish] * len(step.inputs), wish)
+        inputs = tuple(renamed.get(name, name) for name in step.inputs)
+        self._emit(replace(layer, inputs=inputs))
