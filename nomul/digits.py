@@ -1,5 +1,7 @@
 """The demo's network: a small residual CNN, trained on scikit-learn's handwritten digits."""
 
+from collections import OrderedDict
+
 import numpy as np
 import torch
 from torch import nn
@@ -24,20 +26,25 @@ class DigitsNet(nn.Module):
         self.pool = nn.MaxPool2d(2)
         self.widen = convolution(8, CHANNELS)
         self.first = convolution(CHANNELS, CHANNELS)
-        self.second = convolution(CHANNELS, CHANNELS)
+        self.second = convolution(CHANNELS, CHANNELS)[:-1]
+        self.join = nn.ReLU()
         self.average = nn.AvgPool2d(2)
         self.classifier = nn.Linear(CHANNELS * 4, 10)
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        x = self.widen(self.pool(self.stem(images).relu())).relu()
-        x = (self.second(self.first(x).relu()) + x).relu()
+        x = self.widen(self.pool(self.stem(images)))
+        x = self.join(self.second(self.first(x)) + x)
         return self.classifier(self.average(x).flatten(1))
 
 
 def convolution(inputs: int, outputs: int) -> nn.Sequential:
-    """A 3x3 convolution of unchanged size with batch norm."""
+    """A 3x3 convolution of unchanged size with batch norm and ReLU."""
     return nn.Sequential(
-        nn.Conv2d(inputs, outputs, 3, padding=1, bias=False), nn.BatchNorm2d(outputs)
+        OrderedDict(
+            conv=nn.Conv2d(inputs, outputs, 3, padding=1, bias=False),
+            norm=nn.BatchNorm2d(outputs),
+            relu=nn.ReLU(),
+        )
     )
 
 

@@ -1,5 +1,6 @@
 """What every verb shows and writes: tables, progress, JSON."""
 
+import io
 import json
 import os
 import tempfile
@@ -9,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
@@ -16,7 +18,17 @@ from rich.table import Table
 
 from quant.errors import NoMulError
 
-__all__ = ["Report", "Stage", "console", "messages", "stage", "table", "write_bytes", "write_json"]
+__all__ = [
+    "Report",
+    "Stage",
+    "console",
+    "messages",
+    "stage",
+    "table",
+    "write_array",
+    "write_bytes",
+    "write_json",
+]
 
 console = Console(highlight=False)
 """Results: standard output."""
@@ -137,3 +149,10 @@ def umask() -> int:
 def write_json(path: str | Path, figures: dict[str, Any]) -> None:
     """Write figures as a JSON file, whole or not at all."""
     write_bytes(path, (json.dumps(figures, indent=2) + "\n").encode())
+
+
+def write_array(path: str | Path, array: np.ndarray) -> None:
+    """Write a ``.npy`` file, whole or not at all."""
+    stream = io.BytesIO()
+    np.save(stream, array)
+    write_bytes(path, stream.getvalue())

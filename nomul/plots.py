@@ -8,10 +8,10 @@ matplotlib.use("Agg")
 
 import matplotlib.pyplot as plt
 import numpy as np
+from compiler.program import Program
 from matplotlib.figure import Figure
 
 from nomul.layers import QuantizedRow
-from nomul.program import LayerCost
 from quant.errors import NoMulError
 from quant.graph import Conv, Graph
 from quant.quantized import QConv, QuantizedGraph
@@ -57,22 +57,28 @@ def relative_weights(graph: Graph, qgraph: QuantizedGraph) -> tuple[np.ndarray, 
     return np.concatenate([*before, []]), np.concatenate([*after, []])
 
 
-def plot_cycles(path: Path, title: str, costs: list[LayerCost]) -> None:
+def plot_cycles(path: Path, program: Program) -> None:
     """Cycles of each layer: those whose multiply-adds fill the array, and the rest."""
-    names = [cost.name for cost in costs]
-    cycles = np.array([cost.cycles for cost in costs], float)
-    busy = cycles * [cost.busy or 0 for cost in costs]
+    layers = [layer for layer in program.layers if layer.cycles]
+    names = [layer.name for layer in layers]
+    shares = [layer.busy(program.architecture.macs_per_cycle) for layer in layers]
+    cycles = np.array([layer.cycles for layer in layers], float)
+    busy = cycles * shares
     figure, axes = plt.subplots(
-        figsize=(9, max(3, 1.4 + ROW_INCHES * len(costs))), layout="constrained"
+        figsize=(9, max(3, 1.4 + ROW_INCHES * len(layers))), layout="constrained"
     )
     axes.barh(names, busy, color=BLUE, label="multiply-add slots used")
     axes.barh(names, cycles - busy, left=busy, color=GREY, label="not used")
-    for row, cost in enumerate(costs):
-        label = f" {cost.busy:.0%}" if cost.busy else ""
+    for row, share in enumerate(shares):
+        label = f" {share:.0%}" if share else ""
         axes.text(cycles[row], row, label, va="center", fontsize=8)
     axes.invert_yaxis()
     axes.margins(x=0.08)
-    axes.set(xlabel="cycles", title=title)
+    axes.set(
+        xlabel="cycles",
+        title=f"{program.name} ({program.scheme}) on {program.architecture.name}: "
+        f"{program.cycles:,} cycles, {program.busy:.1%} busy",
+    )
     axes.legend(frameon=False)
     save(figure, path)
 

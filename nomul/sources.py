@@ -15,8 +15,9 @@ from quant.errors import NoMulError
 from quant.graph import Graph, Shape
 from quant.importers import load
 from quant.networks import PRETRAINED, Preprocessing, pretrained
+from quant.quantized import QuantizedGraph
 
-__all__ = ["Network", "file_kind", "find_network", "load_graph"]
+__all__ = ["Network", "file_kind", "find_network", "load_graph", "load_quantized"]
 
 PRETRAINED_SHAPE: Shape = (3, 32, 32)
 
@@ -126,3 +127,13 @@ def load_graph(
     network = find_network(source, input_shape, models)
     name = Path(source).stem if source.endswith(".onnx") else source.rpartition(":")[2]
     return load(network.model, network.input_shape, name), network.preprocessing
+
+
+def load_quantized(source: str) -> QuantizedGraph:
+    """The quantized graph in a file.
+
+    Errors: :class:`NoMulError` for any other source.
+    """
+    if not Path(source).is_file():
+        raise NoMulError(f"{source} is no file; make a quantized graph with: nomul quantize")
+    return QuantizedGraph.load(source)

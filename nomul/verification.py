@@ -69,9 +69,7 @@ class Row:
     predicted: int
     rtl_cycles: int = 0
     busy: float | None = None
-    wrong: dict[str, int] = field(
-        default_factory=lambda: {"quantized": 0, "program": 0, "rtl": 0}
-    )
+    wrong: dict[str, int] = field(default_factory=lambda: {"quantized": 0, "program": 0, "rtl": 0})
 
 
 @dataclass
@@ -155,6 +153,4 @@ def compare(
     wrong = np.argwhere(expected != found)
     if len(wrong):
         place = tuple(int(i) for i in wrong[0])
-        yield Mismatch(
-            stage, layer, (image, *place), int(expected[place]), int(found[place])
-        )
+        yield Mismatch(stage, layer, (image, *place), int(expected[place]), int(found[place]))

@@ -1,11 +1,10 @@
 """Runs images through every stage of the chain and compares each with the one before."""
 
-from collections.abc import Iterator
-
 import numpy as np
+from compiler.program import Program
+from sim.program import ProgramSimulator
 
 from boards.driver import Driver
-from compiler.program import Program
 from nomul.engines import BATCH, simulated_machine
 from nomul.layers import kind, shape_text
 from nomul.oracle import recompute
@@ -14,7 +13,6 @@ from nomul.verification import Row, Verification, compare
 from quant.quantized import QuantizedGraph
 from quant.reference import quantize_input, run_reference
 from rtl.registers import Register
-from sim.program import ProgramSimulator
 
 __all__ = ["verify"]
 
@@ -105,10 +103,15 @@ def check_reference(
 def trace(machine: Driver, codes: np.ndarray) -> list[tuple[str, np.ndarray, int]]:
     """Name, tensor and cycles of each layer on the hardware, paused after each."""
     steps: list[tuple[str, np.ndarray, int]] = []
-    pauses, before = 0, 0
+    before = 0
 
     def visit(name: str, tensor: np.ndarray) -> None:
-        nonlocal pauses, before
-        steps.append((name, tensor, now - before))
+        nonlocal before
+        counted = machine.get(Register.CYCLES)
+        # A pause is counted itself, and what follows one is fetched anew.
+        pause = 0 if counted == before else 1 if before == 0 else 2
+        steps.append((name, tensor, counted - before - pause))
+        before = counted
+
     machine.trace(codes, visit)
     return steps
