@@ -137,7 +137,9 @@ def lower_step(step: Step, formats: list[Format], wish: Format) -> QLayer:
         case Clip():
             return requantizer(step.name, step.inputs[0], layer.shape, formats[0], wish, step)
         case _:
-            raise TypeError(f"{layer.name} is a {type(layer).__name__}, which has no quantized form")
+            raise TypeError(
+                f"{layer.name} is a {type(layer).__name__}, which has no quantized form"
+            )
     low, high = clip_codes(step, fmt)
     return kind(step.name, step.inputs, layer.shape, fmt, low, high, **extra)
 

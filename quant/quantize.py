@@ -157,9 +157,7 @@ class Lowering:
             if self.formats[name] != wish and name not in renamed:
                 renamed[name] = f"{step.name}.{name}"
                 shape = self.tensors[name].shape[1:]
-                self._emit(
-                    requantizer(renamed[name], name, shape, self.formats[name], wish)
-                )
+                self._emit(requantizer(renamed[name], name, shape, self.formats[name], wish))
         layer = lower_step(step, [wish] * len(step.inputs), wish)
         inputs = tuple(renamed.get(name, name) for name in step.inputs)
         self._emit(replace(layer, inputs=inputs))

@@ -90,9 +90,7 @@ def run_reference(
     }
 
 
-def visit_reference(
-    qgraph: QuantizedGraph, codes: np.ndarray
-) -> Iterator[tuple[str, np.ndarray]]:
+def visit_reference(qgraph: QuantizedGraph, codes: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
     """Name and tensor of the input and of every layer in turn; holds what is still needed."""
     if not np.issubdtype(codes.dtype, np.integer) or codes.shape[1:] != qgraph.input_shape:
         raise NoMulError(
@@ -180,7 +178,9 @@ def run_layer(layer: QLayer, inputs: list[np.ndarray], formats: list[Format]) ->
         case QRequantize():
             result = requantize(inputs[0].astype(np.int64) << layer.left, layer.shift, low, high)
         case _:
-            raise TypeError(f"{layer.name} is a {type(layer).__name__}, which is no quantized layer")
+            raise TypeError(
+                f"{layer.name} is a {type(layer).__name__}, which is no quantized layer"
+            )
     return result.astype(storage(layer.format), copy=False)
 
 

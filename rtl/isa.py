@@ -9,9 +9,15 @@ write the settings of the next ``RUN`` while it works.
 """
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from amaranth.hdl import Const, Shape, signed, unsigned
-from amaranth.lib import data, enum
+from amaranth.lib import data
+
+if TYPE_CHECKING:  # type checkers do not follow the metaclass of Amaranth's enumerations
+    import enum
+else:
+    from amaranth.lib import enum
 
 __all__ = [
     "INSTRUCTION_BITS",
@@ -34,7 +40,7 @@ OPCODE_BITS = 6
 MAX_PASSES = 16
 
 
-class Opcode(enum.Enum, shape=OPCODE_BITS):
+class Opcode(enum.Enum, shape=OPCODE_BITS):  # type: ignore[call-arg]
     """What an instruction does."""
 
     HALT = 0
@@ -50,7 +56,7 @@ class Opcode(enum.Enum, shape=OPCODE_BITS):
     RUN = 10
 
 
-class Nest(enum.Enum, shape=3):
+class Nest(enum.Enum, shape=3):  # type: ignore[call-arg]
     """The loop nests of a machine: whose addresses they make."""
 
     ACTIVATION = 0
@@ -77,14 +83,14 @@ first iteration and finishes it where both are at their last; level 3 counts out
 """
 
 
-class Path(enum.Enum, shape=1):
+class Path(enum.Enum, shape=1):  # type: ignore[call-arg]
     """What lies between the activations and the accumulators."""
 
     ENGINE = 0  # the engine, with weights
     BYPASS = 1  # nothing: lane i of a word is sum i
 
 
-class Accumulate(enum.Enum, shape=1):
+class Accumulate(enum.Enum, shape=1):  # type: ignore[call-arg]
     """How the accumulator takes a sum that does not start an accumulation."""
 
     ADD = 0

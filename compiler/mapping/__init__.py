@@ -1,1 +1,93 @@
-"""One file an engine: in which order it wants its words, and what that costs."""
+"""Mappings: how a convolution becomes runs of an engine, one file for each engine.
+
+A mapping is a module of the engine's name. The compiler, the cycle model and the simulator know of
+it only this:
+
+``map_convolution(architecture, convolution)``
+    A :class:`Mapping` of a :class:`Convolution`. Errors: :class:`NoMulError` that names the layer,
+    what the engine cannot do and the remedy.
+``last_sum(config, run)``
+    ``S`` of ``docs/machine.md``: the cycle, counted from ``RUN``, in which the accumulator takes
+    the last word of sums of a :class:`~compiler.settings.Run` on the path ENGINE.
+
+The compiler adds what is the same for every engine: bias and shifts, the residual, the output. So
+a run of a mapping must finish the words of its tile in this order: for each block of outputs
+(level 3 of the nest SUM), the tile's positions (level 0), columns first, then rows.
+"""
+
+import importlib
+import pkgutil
+from dataclasses import dataclass
+
+import numpy as np
+
+from compiler.nest import Walk
+from compiler.tensor import PlacedTensor
+from compiler.tiles import Tile
+from quant.errors import NoMulError
+from quant.graph import Window
+
+__all__ = ["Convolution", "EngineRun", "Mapping", "find"]
+
+
+@dataclass(frozen=True)
+class Convolution:
+    """A convolution with its tensors in place.
+
+    Parameters
+    ----------
+    name : str
+    weight : int array (outputs, inputs / groups, rows, columns)
+    window : Window
+    groups : int
+    input, output : PlacedTensor
+        Their layouts say which channel a lane of a word, or a sum, belongs to.
+    """
+
+    name: str
+    weight: np.ndarray
+    window: Window
+    groups: int
+    input: PlacedTensor
+    output: PlacedTensor
+
+
+@dataclass(frozen=True)
+class EngineRun:
+    """One run of the engine: nests, the engine's settings and the outputs that it makes.
+
+    The walk ``weights`` counts from the first weight word of the layer; ``tile`` has all blocks of
+    the output.
+    """
+
+    activations: Walk
+    weights: Walk
+    sums: Walk
+    settings: dict[str, int]
+    tile: Tile
+
+
+@dataclass(frozen=True)
+class Mapping:
+    """A convolution on an engine.
+
+    Parameters
+    ----------
+    weights : uint32 [words, pieces]
+    passes : tuple of (shift, negate)
+    correction : int64 [blocks * lanes]
+        What the engine's sums have too much, for each slot of the output; goes off the bias.
+    runs : tuple of EngineRun
+    """
+
+    weights: np.ndarray
+    passes: tuple[tuple[int, bool], ...]
+    correction: np.ndarray
+    runs: tuple[EngineRun, ...]
+
+
+def find(engine: str):
+    """The mapping of an engine. Errors: :class:`NoMulError` if it has none."""
+    if engine not in [module.name for module in pkgutil.iter_modules(__path__)]:
+        raise NoMulError(f"the compiler has no mapping for the engine {engine}")
+    return importlib.import_module(f"{__name__}.{engine}")

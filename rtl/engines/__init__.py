@@ -17,8 +17,8 @@ shell knows of it only this:
     Layout of at most 48 bits, what the instruction ``ENGINE`` carries.
 ``ENGINE.model(config, settings, weights, activations)``
     The exact sums, in numpy: ``settings`` a dict of the fields, ``weights`` the words as uint32
-    pieces, ``activations`` codes ``[words, lanes]`` unsigned as they stand in memory; int64
-    ``[words, lanes]``.
+    pieces, ``activations`` codes ``[..., words, lanes]`` unsigned as they stand in memory; int64
+    ``[..., words, lanes]``.
 """
 
 import importlib

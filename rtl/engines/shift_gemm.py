@@ -188,24 +188,25 @@ class ShiftGemm(wiring.Component):
             Fields of :data:`Settings`.
         weights : uint32 [tiles * lanes, pieces]
             Weight words, column after column, tile after tile.
-        activations : int [tiles * (last_vector + 1), lanes]
+        activations : int [..., tiles * (last_vector + 1), lanes]
             Unsigned codes.
 
         Returns
         -------
-        int64 [words, lanes]
+        int64 [..., words, lanes]
             The folded sums: column sums of ``b << e``, see the class.
         """
         lanes, bits = config.lanes, config.activation_bits
         terms = decode_terms(unpack(weights, config.term_bits, lanes), config.term_bits)
         terms = terms.reshape(-1, lanes, lanes)  # tile, column, lane
         a = np.asarray(activations, np.int64) ^ (settings["signed"] << (bits - 1))
-        a = a.reshape(len(terms), settings["last_vector"] + 1, lanes)
+        words = a.shape
+        a = a.reshape(*words[:-2], len(terms), settings["last_vector"] + 1, lanes)
         # s * a plus (2**A - 1) where s is negative: that is a, or its complement.
         complement = np.where(terms < 0, -terms, 0).sum(axis=2) * ((1 << bits) - 1)
         # Exact in float64: sums stay far below 2**53.
         product = np.matmul(a.astype(np.float64), terms.transpose(0, 2, 1).astype(np.float64))
-        return (product.astype(np.int64) + complement[:, None, :]).reshape(-1, lanes)
+        return (product.astype(np.int64) + complement[:, None, :]).reshape(words)
 
     def elaborate(self, platform) -> Module:
         m = Module()

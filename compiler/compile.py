@@ -1,0 +1,136 @@
+"""The compiler: a quantized graph becomes a program for a machine."""
+
+from pathlib import Path
+
+import numpy as np
+
+from compiler.cycles import predict
+from compiler.emit import Emitter, parameter_bits
+from compiler.lower import lower
+from compiler.memory import allocate
+from compiler.prepare import Prepared, prepare
+from compiler.program import LayerRecord, Program
+from compiler.tensor import PlacedTensor
+from quant.errors import NoMulError
+from quant.quantized import QConv, QuantizedGraph
+from rtl.architecture import Architecture, load_architecture
+from rtl.isa import LAYOUTS, Opcode
+from rtl.packing import pieces
+
+__all__ = ["compile"]
+
+
+def compile(graph: QuantizedGraph, architecture: Architecture | str | Path) -> Program:
+    """Compile a network for a machine, given as an object, by name or as a TOML file.
+
+    Errors: :class:`NoMulError` naming the layer or memory and the remedy where the machine cannot
+    run the network.
+    """
+    architecture = load_architecture(architecture)
+    check_tensors(graph, architecture)
+    prepared = prepare(graph, architecture.lanes)
+    tensors = place_tensors(graph, prepared, architecture)
+    limits = {name: (tensor.low, tensor.high) for name, tensor in prepared.tensors.items()}
+    emitter = Emitter(architecture, tensors, limits)
+    steps = iter(prepared.steps)
+    step = next(steps, None)
+    ends = []
+    for owner, layer in enumerate(graph.layers):
+        first = emitter.runs
+        while step is not None and step.owner == owner:
+            emitter.begin(layer.name, owner)
+            lower(emitter, step.layer)
+            step = next(steps, None)
+        ends.append((first, emitter.runs))
+    emitter.finish()
+
+    cycles = predict(architecture, emitter.instructions)
+    layers = [
+        LayerRecord(
+            name=layer.name,
+            kind=type(layer).__name__.removeprefix("Q"),
+            inputs=tuple(layer.inputs),
+            output=tensors[layer.name],
+            first_run=first,
+            runs=end - first,
+            runs_done=end,
+            macs=layer.macs if isinstance(layer, QConv) else 0,
+            passes=emitter.passes.get(owner, 0),
+            cycles=cycles.layers.get(owner, 0),
+        )
+        for owner, (layer, (first, end)) in enumerate(zip(graph.layers, ends))
+    ]
+    return Program(
+        name=graph.name,
+        scheme=graph.scheme,
+        architecture=architecture,
+        instructions=np.array(emitter.instructions, np.uint64),
+        weights=image(emitter.weights, architecture.engine_config.weight_bits),
+        parameters=image(emitter.parameters, parameter_bits(architecture.accumulator_bits)),
+        input=tensors[graph.input],
+        output=tensors[graph.output],
+        layers=tuple(layers),
+        cycles=cycles.total,
+    )
+
+
+def image(parts: list[np.ndarray], bits: int) -> np.ndarray:
+    """All parts of a memory's image; without parts an empty one."""
+    return np.concatenate([np.zeros((0, pieces(bits)), np.uint32), *parts])
+
+
+def check_tensors(graph: QuantizedGraph, architecture: Architecture) -> None:
+    """Refuse what no plan could help: codes or maps that are too wide for the machine."""
+    bounds = LAYOUTS[Opcode.BOUNDS]
+    largest = (1 << bounds["rows"].width) - 1
+    for name in [graph.input, *(layer.name for layer in graph.layers)]:
+        fmt, (_, height, width) = graph.format_of(name), graph.shape_of(name)
+        if fmt.bits > architecture.activation_bits:
+            raise NoMulError(
+                f"tensor {name} has {fmt.bits}-bit codes, {architecture.name} has activation_bits "
+                f"= {architecture.activation_bits}; quantize activations to "
+                f"{architecture.activation_bits} bits or raise activation_bits"
+            )
+        if max(height, width) > largest:
+            raise NoMulError(
+                f"tensor {name} is {height} x {width}, a machine reads maps of at most {largest} x "
+                f"{largest}; use smaller images"
+            )
+
+
+def place_tensors(
+    graph: QuantizedGraph, prepared: Prepared, architecture: Architecture
+) -> dict[str, PlacedTensor]:
+    """All tensors at their addresses.
+
+    Errors: :class:`NoMulError` where the feature memory is too small, with the layer at which most
+    of it is in use.
+    """
+    bank_words = architecture.memory.feature_words
+    buffers = prepared.buffers()
+    plan = allocate(buffers, prepared.banks, bank_words)
+    if plan.words > bank_words:
+        times = range(len(prepared.steps) + 2)
+        in_use = [sum(b.words for b in buffers if b.first <= t <= b.last) for t in times]
+        peak = max(times, key=in_use.__getitem__)
+        live = ", ".join(b.name for b in buffers if b.first <= peak <= b.last)
+        owner = prepared.steps[min(max(peak - 1, 0), len(prepared.steps) - 1)].owner
+        raise NoMulError(
+            f"feature memory: the network needs {plan.words} words a bank, {architecture.name} has "
+            f"{bank_words}; layer {graph.layers[owner].name} has most in use ({in_use[peak]} words "
+            f"in both banks: {live}); set feature_words = {1 << (plan.words - 1).bit_length()} or "
+            f"use smaller images"
+        )
+    result = {}
+    for name, tensor in prepared.tensors.items():
+        root, block = prepared.resolve(name)
+        bank, offset = plan.places[root]
+        positions = tensor.shape[1] * tensor.shape[2]
+        result[name] = PlacedTensor(
+            name,
+            tensor.shape,
+            tensor.format,
+            bank * bank_words + offset + block * positions,
+            tensor.layout,
+        )
+    return result
