@@ -9,14 +9,15 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from quant.quantize import quantize
-
     from nomul.program import Program, compile
     from nomul.verification import Verification
     from quant.errors import NoMulError
     from quant.importers import load
+    from quant.quantize import quantize
 
 __all__ = ["NoMulError", "Program", "Verification", "compile", "load", "quantize"]
+
+__version__ = "0.1.0"
 
 HOMES = {
     "NoMulError": "quant.errors",

@@ -1,9 +1,10 @@
 """The command line: one verb a stage of the chain."""
 
 from importlib import import_module
-from importlib.metadata import version
 
 import click
+
+from nomul import __version__
 
 __all__ = ["main"]
 
@@ -38,6 +39,6 @@ class Verbs(click.Group):
 
 
 @click.group(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(version("nomul"), prog_name="nomul")
+@click.version_option(__version__, prog_name="nomul")
 def main() -> None:
     """Trained CNNs as accelerators without multipliers for Zynq-class FPGAs."""

@@ -4,7 +4,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
-from quant.reference import run_reference
+from quant.reference import quantize_input, run_reference
 
 from quant.floating import run_float
 from quant.graph import Graph, Shape
@@ -97,7 +97,7 @@ def quantized_rows(graph: Graph, qgraph: QuantizedGraph, x: np.ndarray) -> list[
     floats = {layer.name for layer in graph.layers}
     shared = [layer.name for layer in qgraph.layers if layer.name in floats]
     exact = run_float(graph, x, keep=shared)
-    codes = run_reference(qgraph, x, keep=shared)
+    codes = run_reference(qgraph, quantize_input(qgraph, x), keep=shared)
     rows = []
     for layer in qgraph.layers:
         weights = layer.weight if isinstance(layer, QConv) else None

@@ -91,7 +91,7 @@ def table(title: str, columns: list[str], rows: list[list[Any]], left: int = 1) 
     for index, column in enumerate(columns):
         # Names may be folded; a number that lost digits would be wrong.
         grid.add_column(
-            column, justify="left" if index < left else "right", overflow="fold", no_wrap=index > 0
+            column, justify="left" if index < left else "right", overflow="fold", no_wrap=index >= left
         )
     for row in rows:
         grid.add_row(*(show(cell) for cell in row))

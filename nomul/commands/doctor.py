@@ -1,14 +1,14 @@
 """``nomul doctor``: which tools were found, and what each is needed for."""
 
-from importlib.metadata import version
 from typing import Any
 
 import click
-from rtl.cache import Cache
-from sim.toolchain import tools
 
+from nomul import __version__
 from nomul.output import messages, stage, table
 from nomul.verb import Unmet, Verb
+from rtl.cache import Cache
+from sim.toolchain import tools
 
 __all__ = ["command"]
 
@@ -22,7 +22,7 @@ def command() -> dict[str, Any]:
     with stage("Look for tools"):
         found = tools()
     table(
-        f"NoMul {version('nomul')}, cache {Cache().folder}",
+        f"NoMul {__version__}, cache {Cache().folder}",
         ["tool", "found", "version", "needed for"],
         [[tool.name, tool.found, tool.version or "missing", tool.purpose] for tool in found],
         left=4,
