@@ -28,7 +28,7 @@ def kind(layer: QLayer) -> str:
         name = "linear"
     elif layer.groups > 1:
         name = f"depthwise {rows}x{columns}" if layer.weight.shape[1] == 1 else f"{name} grouped"
-    return f"{name} + add" if len(layer.inputs) == 2 else name
+    return f"{name} +add" if len(layer.inputs) == 2 else name
 
 
 def shape_text(shape: Shape) -> str:

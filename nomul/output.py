@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
@@ -29,6 +30,9 @@ __all__ = [
     "write_bytes",
     "write_json",
 ]
+
+LONGEST_WORD = 18
+"""A longer word of a table may be folded within itself."""
 
 console = Console(highlight=False)
 """Results: standard output."""
@@ -86,16 +90,35 @@ def stage(title: str) -> Iterator[Stage]:
 
 
 def table(title: str, columns: list[str], rows: list[list[Any]], left: int = 1) -> None:
-    """Print a table; the first ``left`` columns are text, the others are numbers."""
-    grid = Table(title=escape(title), title_justify="left", title_style="bold", header_style="bold")
+    """Print a table; the first ``left`` columns are text, the others are numbers.
+
+    Where the terminal is narrow text is folded: a number that lost digits would be wrong.
+    """
+    grid = Table(
+        title=escape(title),
+        title_justify="left",
+        title_style="bold",
+        header_style="bold",
+        box=SIMPLE_HEAD,
+        show_edge=False,
+        pad_edge=False,
+        collapse_padding=True,
+    )
     for index, column in enumerate(columns):
-        # Names may be folded; a number that lost digits would be wrong.
+        text = index < left
+        cells = [column, *(show(row[index]) for row in rows)]
+        words = [word for cell in cells for word in cell.split(" ")]
         grid.add_column(
-            column, justify="left" if index < left else "right", overflow="fold", no_wrap=index >= left
+            column,
+            justify="left" if text else "right",
+            overflow="fold",
+            no_wrap=not text,
+            min_width=min(max(map(len, words)), LONGEST_WORD) if text else None,
         )
     for row in rows:
         grid.add_row(*(show(cell) for cell in row))
     console.print(grid)
+    console.print()
 
 
 def show(value: Any) -> str:
