@@ -1,5 +1,6 @@
 """The accumulator memory: adds the parts of every sum, or keeps the largest."""
 
+import numpy as np
 from amaranth.hdl import Array, Module, Mux, Signal, signed, unsigned
 from amaranth.lib import data, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
@@ -71,6 +72,53 @@ class Accumulator(wiring.Component):
                 "o": Out(stream.Signature(finished_word(lanes, bits))),
             }
         )
+
+    @staticmethod
+    def model(
+        bits: int,
+        operation: Accumulate,
+        passes: list[dict],
+        steps: dict[str, np.ndarray],
+        sums: np.ndarray,
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Finished words of a run.
+
+        Parameters
+        ----------
+        bits : int
+            Width of an accumulator.
+        operation : Accumulate
+        passes : list of dict
+            Fields of :func:`pass_settings`.
+        steps : dict
+            What ``LoopNest.model`` gives.
+        sums : int64 [words, lanes]
+
+        Returns
+        -------
+        int64 [finished, lanes], bool [finished]
+            Sums; the first words of their groups.
+        """
+        store: dict[int, np.ndarray] = {}
+        half = 1 << bits - 1
+        finished, group_first = [], []
+        starts = (steps["first"][:, 1] & steps["first"][:, 2]).tolist()
+        finishes = (steps["last"][:, 1] & steps["last"][:, 2]).tolist()
+        for n, (address, index) in enumerate(zip(steps["address"], steps["index"])):
+            word = sums[n]
+            if operation is Accumulate.ADD:
+                entry = passes[index]
+                word = (-word if entry["negate"] else word) << entry["shift"]
+            if not starts[n]:
+                stored = store[address]
+                word = np.maximum(stored, word) if operation is Accumulate.MAX else stored + word
+            word = ((word + half) & 2 * half - 1) - half
+            if finishes[n]:
+                finished.append(word)
+                group_first.append(bool(steps["first"][n, 0]))
+            else:
+                store[address] = word
+        return np.array(finished).reshape(-1, sums.shape[1]), np.array(group_first, bool)
 
     def elaborate(self, platform) -> Module:
         m = Module()

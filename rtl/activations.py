@@ -1,11 +1,13 @@
 """Activation fetch: words of the feature memory in the order of a nest, padding put in."""
 
+import numpy as np
 from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from rtl.isa import LAYOUTS, Opcode
 from rtl.nest import nest_word
+from rtl.store import Store
 
 __all__ = ["ActivationFetch"]
 
@@ -33,6 +35,8 @@ class ActivationFetch(wiring.Component):
     o : Out(stream of ArrayLayout(bits, lanes))
     """
 
+    latency = Store.latency + 1
+
     def __init__(self, lanes: int, bits: int, levels: int, address_bits: int) -> None:
         self.lanes = lanes
         self.bits = bits
@@ -45,6 +49,14 @@ class ActivationFetch(wiring.Component):
                 "o": Out(stream.Signature(data.ArrayLayout(bits, lanes))),
             }
         )
+
+    @staticmethod
+    def model(
+        bits: int, bounds: dict, row: np.ndarray, column: np.ndarray, words: np.ndarray
+    ) -> np.ndarray:
+        """Unsigned codes ``[n, lanes]`` of ``n`` steps, given the words at their addresses."""
+        inside = (row >= 0) & (row < bounds["rows"]) & (column >= 0) & (column < bounds["columns"])
+        return np.where(inside[:, None], words, bounds["fill"] & (1 << bits) - 1)
 
     def elaborate(self, platform) -> Module:
         m = Module()

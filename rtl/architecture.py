@@ -11,6 +11,8 @@ from typing import Any
 from quant.errors import NoMulError
 from rtl import engines
 from rtl.isa import VERSION
+from rtl.packing import pieces
+from rtl.registers import REGION_SHIFT
 
 __all__ = ["Architecture", "Memory", "load_architecture", "named_architectures"]
 
@@ -100,6 +102,20 @@ class Architecture:
             value = getattr(self, field)
             if not low <= value <= high:
                 raise ValueError(f"{field} = {value}: allowed is {low} to {high}")
+        if self.accumulator_bits <= self.activation_bits:
+            raise ValueError(
+                f"accumulator_bits = {self.accumulator_bits}: must be more than "
+                f"activation_bits = {self.activation_bits}"
+            )
+        # The host reaches every piece of a word at an address below the region's bits.
+        for field, words, bits in (
+            ("feature_words", 2, self.lanes * self.activation_bits),
+            ("weight_words", 1, self.engine_config.weight_bits),
+        ):
+            value = getattr(self.memory, field)
+            high = (1 << REGION_SHIFT) // (words * pieces(bits))
+            if value > high:
+                raise ValueError(f"{field} = {value}: allowed is 16 to {high}")
 
     @property
     def lanes(self) -> int:
@@ -151,26 +167,20 @@ class Architecture:
         )
         memory_keys = {field.name for field in dataclasses.fields(Memory)}
         check_keys(table["memory"], memory_keys, f"{source} [memory]")
-        engine = dict(table["engine"])
-        kind = engine.pop("kind", None)
-        if kind not in engines.names():
-            raise NoMulError(
-                f"{source} [engine]: kind = {kind!r} is no engine; "
-                f"known are {', '.join(engines.names())}"
-            )
-        config_class = engines.find(kind).Config
-        keys = set(config_class.KEYS)
-        check_keys(engine, keys, f"{source} [engine]")
+        kind, engine = engine_table(table["engine"], f"{source} [engine]")
         for key, value in (engine | numbers | table["memory"]).items():
             if not isinstance(value, int) or isinstance(value, bool):
                 raise NoMulError(f"{source}: {key} = {value!r} must be a whole number")
-        if not isinstance(table["clock_mhz"], (int, float)):
+        for key in ("name", "part"):
+            if not isinstance(table[key], str) or not table[key]:
+                raise NoMulError(f"{source}: {key} = {table[key]!r} must be text")
+        if type(table["clock_mhz"]) not in (int, float):
             raise NoMulError(f"{source}: clock_mhz = {table['clock_mhz']!r} must be a number")
         try:
-            config = config_class(**engine, activation_bits=numbers["activation_bits"])
+            config = engines.find(kind).Config(**engine, activation_bits=numbers["activation_bits"])
             return cls(
-                name=str(table["name"]),
-                part=str(table["part"]),
+                name=table["name"],
+                part=table["part"],
                 clock_mhz=float(table["clock_mhz"]),
                 engine=kind,
                 engine_config=config,
@@ -179,6 +189,22 @@ class Architecture:
             )
         except ValueError as error:
             raise NoMulError(f"{source}: {error}") from error
+
+
+def engine_table(table: Any, where: str) -> tuple[str, dict]:
+    """An engine's name and its own keys, none too many or too few."""
+    if not isinstance(table, dict):
+        raise NoMulError(f"{where} must be a table with the keys kind and those of the engine")
+    if "kind" not in table:
+        raise NoMulError(f"{where}: the key 'kind' is missing")
+    own = {key: value for key, value in table.items() if key != "kind"}
+    kind = table["kind"]
+    if kind not in engines.names():
+        raise NoMulError(
+            f"{where}: kind = {kind!r} is no engine; known are {', '.join(engines.names())}"
+        )
+    check_keys(own, set(engines.find(kind).Config.KEYS), where)
+    return kind, own
 
 
 def check_keys(table: Any, keys: set[str], where: str) -> None:

@@ -33,6 +33,8 @@ class FeatureMemory(wiring.Component):
     host : In(HostAccess)
     """
 
+    latency = Store.latency
+
     def __init__(self, bits: int, words: int) -> None:
         self.bits = bits
         self.words = words

@@ -93,13 +93,11 @@ class HostPort(wiring.Component):
 
         # Cycle 1 after a read: the word is at its memory's port. Cycle 2: its piece is chosen.
         reading = Signal(2)
-        read_region, read_piece = Signal.like(region), Signal(range(max(count, 2)))
-        read_register = Signal(range(16))
+        read_region, read_offset = Signal.like(region), Signal.like(offset)
         m.d.sync += [
             reading.eq(Cat(bus.read, reading[0])),
             read_region.eq(region),
-            read_piece.eq(offset),
-            read_register.eq(offset),
+            read_offset.eq(offset),
         ]
         value = Signal(32)
         chosen = Signal(32)
@@ -126,7 +124,7 @@ class HostPort(wiring.Component):
             ]
             with m.If((read_region == index) & was_idle):
                 word = Cat(access.read_data, Const(0, parts * 32 - bits))
-                m.d.comb += value.eq(word.word_select(read_piece[:piece_bits], 32))
+                m.d.comb += value.eq(word.word_select(read_offset[:piece_bits], 32))
 
         registers = {
             Register.ID: Const(ID, 32),
@@ -138,7 +136,7 @@ class HostPort(wiring.Component):
             Register.RUNS: self.runs,
             Register.STOP_AFTER: self.stop_after,
         }
-        with m.If(read_region == Region.REGISTERS), m.Switch(read_register):
+        with m.If(read_region == Region.REGISTERS), m.Switch(read_offset):
             for register, content in registers.items():
                 with m.Case(register):
                     m.d.comb += value.eq(content)

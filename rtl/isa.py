@@ -153,7 +153,8 @@ class Instruction:
         def show(name: str, value: int) -> str:
             shape = LAYOUTS[self.opcode][name].shape
             if isinstance(shape, type) and issubclass(shape, enum.Enum):
-                return shape(value).name.lower()
+                # Programs that a machine refuses are shown too.
+                return {e.value: e.name.lower() for e in shape}.get(value, str(value))
             return f"{value:#x}" if name in ("fingerprint", "settings") else str(value)
 
         fields = " ".join(f"{name}={show(name, value)}" for name, value in self.fields.items())

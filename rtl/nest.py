@@ -1,5 +1,6 @@
 """Loop nests: address generators that walk affine loops."""
 
+import numpy as np
 from amaranth.hdl import Module, Mux, Shape, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
@@ -9,13 +10,18 @@ from rtl.isa import COORDINATE, COUNT, MAX_PASSES
 __all__ = ["LoopNest", "nest_settings", "nest_word"]
 
 
+def positions(address_bits: int, coordinates: bool) -> dict[str, Shape]:
+    """What a nest walks: the address, and with ``coordinates`` a row and a column."""
+    address = {"address": Shape(address_bits)}
+    return address | ({"row": COORDINATE, "column": COORDINATE} if coordinates else {})
+
+
 def nest_settings(levels: int, address_bits: int, coordinates: bool) -> data.StructLayout:
     """Settings of a nest: where it begins, and each level's last iteration and steps."""
-    position = {"row": COORDINATE, "column": COORDINATE} if coordinates else {}
-    level = data.StructLayout({"last": COUNT, "step": address_bits, **position})
-    return data.StructLayout(
-        {"address": address_bits, **position, "levels": data.ArrayLayout(level, levels)}
-    )
+    begin = positions(address_bits, coordinates)
+    steps = {"step" if name == "address" else name: shape for name, shape in begin.items()}
+    level = data.StructLayout({"last": COUNT, **steps})
+    return data.StructLayout({**begin, "levels": data.ArrayLayout(level, levels)})
 
 
 def nest_word(levels: int, address_bits: int, coordinates: bool) -> data.StructLayout:
@@ -23,11 +29,9 @@ def nest_word(levels: int, address_bits: int, coordinates: bool) -> data.StructL
 
     ``index`` is the iteration of level 2 (modulo :data:`~rtl.isa.MAX_PASSES`), 0 if there is none.
     """
-    position = {"row": COORDINATE, "column": COORDINATE} if coordinates else {}
     return data.StructLayout(
         {
-            "address": address_bits,
-            **position,
+            **positions(address_bits, coordinates),
             "first": data.ArrayLayout(1, levels),
             "last": data.ArrayLayout(1, levels),
             "index": range(MAX_PASSES),
@@ -62,6 +66,8 @@ class LoopNest(wiring.Component):
         High in the cycle in which the last word is taken.
     """
 
+    latency = 1
+
     def __init__(self, levels: int, address_bits: int, coordinates: bool = False) -> None:
         self.levels = levels
         self.address_bits = address_bits
@@ -74,6 +80,37 @@ class LoopNest(wiring.Component):
                 "done": Out(1),
             }
         )
+
+    @staticmethod
+    def model(settings: dict, address_bits: int) -> dict[str, np.ndarray]:
+        """All words of a walk: each field int64 ``[words]``, ``first`` and ``last`` bool
+        ``[words, levels]``. ``settings`` are fields of :func:`nest_settings`.
+
+        Before step ``n`` a level of ``k`` iterations, whose lower levels have ``size`` steps
+        together, has advanced ``k - 1`` times in each of its ``n // (size * k)`` whole rounds and
+        ``n // size % k`` times in the present one.
+        """
+        shapes = positions(address_bits, "row" in settings)
+        counts = [level["last"] + 1 for level in settings["levels"]]
+        n = np.arange(np.prod(counts, dtype=np.int64))
+        walk = {name: np.full(len(n), settings[name], np.int64) for name in shapes}
+        first = np.zeros((len(n), len(counts)), bool)
+        last = np.zeros((len(n), len(counts)), bool)
+        index = np.zeros(len(n), np.int64)
+        size = 1
+        for i, (count, level) in enumerate(zip(counts, settings["levels"])):
+            iteration = n // size % count
+            advances = n // (size * count) * (count - 1) + iteration
+            for name in walk:
+                walk[name] += advances * level["step" if name == "address" else name]
+            first[:, i], last[:, i] = iteration == 0, iteration == count - 1
+            if i == 2:
+                index = iteration % MAX_PASSES
+            size *= count
+        for name, shape in shapes.items():
+            offset = 1 << shape.width - 1 if shape.signed else 0
+            walk[name] = ((walk[name] + offset) & (1 << shape.width) - 1) - offset
+        return {**walk, "first": first, "last": last, "index": index}
 
     def elaborate(self, platform) -> Module:
         m = Module()
@@ -92,8 +129,8 @@ class LoopNest(wiring.Component):
             self.done.eq(take & below[self.levels]),
         ]
 
-        position = ["address", *(["row", "column"] if self.coordinates else [])]
-        following = {name: self.advanced(m, name) for name in position}
+        shapes = positions(self.address_bits, self.coordinates)
+        following = {name: self.advanced(m, name, shape) for name, shape in shapes.items()}
         with m.If(take):
             for i in range(self.levels):
                 with m.If(below[i]):
@@ -104,7 +141,7 @@ class LoopNest(wiring.Component):
 
         with m.If(self.start):
             m.d.sync += self.o.valid.eq(1)
-            m.d.sync += [word[name].eq(self.settings[name]) for name in position]
+            m.d.sync += [word[name].eq(self.settings[name]) for name in shapes]
             for i in range(self.levels):
                 m.d.sync += [
                     remaining[i].eq(levels[i].last),
@@ -129,11 +166,10 @@ class LoopNest(wiring.Component):
         if i == 2:
             m.d.sync += word.index.eq(Mux(word.last[i], 0, word.index + 1))
 
-    def advanced(self, m: Module, name: str) -> Value:
+    def advanced(self, m: Module, name: str, shape: Shape) -> Value:
         """Address, row or column after the step of the level that advances."""
         word = self.o.payload
         field = "step" if name == "address" else name
-        shape = Shape.cast(word[name].shape())
         step = Signal(shape, name=f"{name}_step")
         for i in reversed(range(self.levels)):
             # A later assignment wins: the lowest level that is not at its last iteration.

@@ -69,21 +69,23 @@ class PostLane(wiring.Component):
             }
         )
 
+    @staticmethod
     def model(
-        self,
+        bits: int,
+        code_bits: int,
         total: np.ndarray,
         residual: np.ndarray,
-        bias: int,
-        shift: int,
-        residual_shift: int,
+        bias: np.ndarray | int,
+        shift: np.ndarray | int,
+        residual_shift: np.ndarray | int,
         low: int,
         high: int,
     ) -> np.ndarray:
-        """Exact codes, negative ones in two's complement of ``code_bits``."""
+        """Unsigned codes; negative ones in two's complement of ``code_bits``. All broadcast."""
         t = np.asarray(total, np.int64) + bias + (np.asarray(residual, np.int64) << residual_shift)
-        half = 1 << self.bits - 1
-        wrapped = ((t + half) & ((1 << self.bits) - 1)) - half
-        return requantize(wrapped, shift, low, high) & ((1 << self.code_bits) - 1)
+        half = 1 << bits - 1
+        wrapped = ((t + half) & ((1 << bits) - 1)) - half
+        return requantize(wrapped, shift, low, high) & ((1 << code_bits) - 1)
 
     def elaborate(self, platform) -> Module:
         m = Module()
@@ -166,6 +168,44 @@ class PostProcess(wiring.Component):
                 "o": Out(data.ArrayLayout(code_bits, lanes)),
             }
         )
+
+    @staticmethod
+    def model(
+        bits: int,
+        code_bits: int,
+        settings: dict[str, int],
+        parameters: dict[str, np.ndarray],
+        residual: np.ndarray,
+        sums: np.ndarray,
+        group_first: np.ndarray,
+    ) -> np.ndarray:
+        """Unsigned codes ``[words, lanes]`` of a run.
+
+        Parameters
+        ----------
+        bits, code_bits : int
+            Width of an accumulator and of a code.
+        settings : dict
+            Fields of :func:`post_settings`.
+        parameters : dict of int64 [groups * lanes]
+            Fields of :func:`parameter_word`; not looked at in a ``uniform`` run.
+        residual : int64 [words, lanes]
+            Unsigned codes; not looked at without ``residual``.
+        sums : int64 [words, lanes]
+        group_first : bool [words]
+        """
+        half = 1 << code_bits - 1
+        extended = np.zeros_like(sums)
+        if settings["residual"]:
+            offset = half if settings["residual_signed"] else 0
+            extended = (residual ^ offset) - offset
+        if settings["uniform"]:
+            own = {key: settings[key] for key in ("shift", "residual_shift")} | {"bias": 0}
+        else:
+            group = np.cumsum(group_first) - 1
+            own = {key: v.reshape(-1, sums.shape[1])[group] for key, v in parameters.items()}
+        span = {"low": settings["low"], "high": settings["high"]}
+        return PostLane.model(bits, code_bits, sums, extended, **own, **span)
 
     def elaborate(self, platform) -> Module:
         m = Module()

@@ -29,7 +29,7 @@ class Register(IntEnum):
     CONTROL = 3  # written: a Control
     STATUS = 4  # State in bits 0-7, Error in bits 8-15
     PC = 5  # address of the instruction that executes, or that failed
-    CYCLES = 6  # cycles spent running since the start
+    CYCLES = 6  # cycles spent running since the start, pauses not counted
     RUNS = 7  # runs started since the start
     STOP_AFTER = 8  # written: pause when so many runs have ended; 0 never
 

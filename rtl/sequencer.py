@@ -48,9 +48,14 @@ def run_settings(address_bits: dict[Nest, int], shift_bits: int) -> data.StructL
 class Sequencer(wiring.Component):
     """Executes a program: one instruction a cycle, ``RUN`` and ``HALT`` when the machine is free.
 
-    Instructions write the next settings. ``RUN`` copies them to ``settings``, which is stable until
-    the run ends, and raises ``start`` one cycle later. The instructions behind it go on meanwhile.
-    An error stops the program before the instruction has any effect.
+    Instructions write the next settings, which are all 0 when a program starts. ``RUN`` copies them
+    to ``settings``, which is stable until the run ends, and raises ``start`` one cycle later. The
+    instructions behind it go on meanwhile. An error stops the program before the instruction has
+    any effect, and when the run before it has ended.
+
+    The program pauses before a ``RUN`` or ``HALT`` when ``stop_after`` runs have been started and
+    the last of them has ended. After RESUME it pauses there again unless ``stop_after`` was
+    changed. A pause does not count in ``cycles``.
 
     The first instruction executes one cycle after the state becomes RUNNING.
 
@@ -152,11 +157,15 @@ class Sequencer(wiring.Component):
             m.d.sync += busy.eq(0)
         m.d.sync += self.start.eq(0)
         with m.If(running):
-            m.d.sync += [self.cycles.eq(self.cycles + 1), fetched.eq(1)]
+            m.d.sync += fetched.eq(1)
+            # Neither the cycle that pauses counts nor the one that fetches after it.
+            with m.If(fetched & ~pause):
+                m.d.sync += self.cycles.eq(self.cycles + 1)
             with m.If(fetched & ~wait):
                 with m.If(pause):
                     m.d.sync += self.state.eq(State.PAUSED)
-                with m.Elif(error.any()):
+                # The run under way ends first: what is not running may be accessed.
+                with m.Elif(error.any()), m.If(~busy):
                     m.d.sync += [self.state.eq(State.FAILED), self.error.eq(error)]
                 with m.Elif(opcode == Opcode.HALT.value):
                     m.d.sync += self.state.eq(State.HALTED)
@@ -183,9 +192,11 @@ class Sequencer(wiring.Component):
                 self.state.eq(State.RUNNING),
                 self.error.eq(Error.NONE),
                 self.pc.eq(0),
-                self.cycles.eq(0),
+                # The first cycle fetches.
+                self.cycles.eq(1),
                 self.runs.eq(0),
                 fetched.eq(0),
+                following.as_value().eq(0),
             ]
         with m.Elif(resume & (self.state == State.PAUSED)):
             # The host may have used the memory's read port: fetch again.

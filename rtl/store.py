@@ -45,6 +45,8 @@ class Store(wiring.Component):
     host : In(HostAccess)
     """
 
+    latency = 1
+
     def __init__(self, bits: int, depth: int) -> None:
         self.bits = bits
         self.depth = depth

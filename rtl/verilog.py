@@ -13,11 +13,12 @@ from amaranth.lib import wiring
 
 from quant.errors import NoMulError
 
-__all__ = ["require_yosys", "run_yosys", "to_rtlil", "to_verilog"]
+__all__ = ["PROGRESS", "require_yosys", "run_yosys", "to_rtlil", "to_verilog"]
 
 # A process of its own: pyosys prints to the terminal and ends the process on errors.
 _RUN = "from pyosys import libyosys; libyosys.run_pass('script run.ys', libyosys.Design())"
-_PROGRESS = "progress: "
+PROGRESS = "progress: "
+"""Begins the lines of a script's log that :func:`run_yosys` hands on."""
 
 # Attributes that only say which Python line made a cell.
 _INTERNAL = " ".join(
@@ -56,7 +57,7 @@ def run_yosys(
         Commands, one a line.
     inputs, outputs : names of files in the folder
     progress : function of str, optional
-        Called with what the script says in ``log progress: ...``.
+        Called with what the script says in ``log`` lines that begin with :data:`PROGRESS`.
 
     Raises
     ------
@@ -80,8 +81,8 @@ def run_yosys(
         ):
             assert process.stdout is not None
             for line in process.stdout:
-                if progress is not None and line.startswith(_PROGRESS):
-                    progress(line.removeprefix(_PROGRESS).strip())
+                if progress is not None and line.startswith(PROGRESS):
+                    progress(line.removeprefix(PROGRESS).strip())
         if process.returncode:
             said = [line for line in (folder / "errors").read_text().splitlines() if line.strip()]
             raise RuntimeError(f"Yosys failed: {said[-1] if said else process.returncode}")

@@ -98,6 +98,31 @@ class Column(wiring.Component):
             }
         )
 
+    @property
+    def latency(self) -> int:
+        """Cycles from a vector to its sum."""
+        return 1 + tree_levels(self.config.lanes)
+
+    @staticmethod
+    def model(config: Config, codes: np.ndarray, vectors: np.ndarray) -> np.ndarray:
+        """Exact sums of several columns, int64 ``[..., words, columns]``.
+
+        Parameters
+        ----------
+        config : Config
+        codes : int [..., columns, lanes]
+            Terms as :func:`~quant.numbers.encode_terms` gives them.
+        vectors : int [..., words, lanes]
+            Unsigned codes.
+        """
+        terms = decode_terms(codes, config.term_bits)
+        # s * a plus (2**A - 1) where s is negative: that is a, or its complement.
+        complement = np.where(terms < 0, -terms, 0).sum(axis=-1)
+        complement *= (1 << config.activation_bits) - 1
+        # Exact in float64: sums stay far below 2**53.
+        product = vectors.astype(np.float64) @ terms.swapaxes(-1, -2).astype(np.float64)
+        return product.astype(np.int64) + complement[..., None, :]
+
     def elaborate(self, platform) -> Module:
         m = Module()
         c = self.config
@@ -197,16 +222,11 @@ class ShiftGemm(wiring.Component):
             The folded sums: column sums of ``b << e``, see the class.
         """
         lanes, bits = config.lanes, config.activation_bits
-        terms = decode_terms(unpack(weights, config.term_bits, lanes), config.term_bits)
-        terms = terms.reshape(-1, lanes, lanes)  # tile, column, lane
+        codes = unpack(weights, config.term_bits, lanes).reshape(-1, lanes, lanes)
         a = np.asarray(activations, np.int64) ^ (settings["signed"] << (bits - 1))
         words = a.shape
-        a = a.reshape(*words[:-2], len(terms), settings["last_vector"] + 1, lanes)
-        # s * a plus (2**A - 1) where s is negative: that is a, or its complement.
-        complement = np.where(terms < 0, -terms, 0).sum(axis=2) * ((1 << bits) - 1)
-        # Exact in float64: sums stay far below 2**53.
-        product = np.matmul(a.astype(np.float64), terms.transpose(0, 2, 1).astype(np.float64))
-        return (product.astype(np.int64) + complement[:, None, :]).reshape(words)
+        a = a.reshape(*words[:-2], len(codes), settings["last_vector"] + 1, lanes)
+        return Column.model(config, codes, a).reshape(words)
 
     def elaborate(self, platform) -> Module:
         m = Module()

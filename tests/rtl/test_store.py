@@ -1,0 +1,105 @@
+import random
+
+import pytest
+from amaranth.back import rtlil
+
+from rtl.store import Store
+from sim.bench import Bench
+
+BITS, DEPTH = 70, 21
+
+
+async def load(ctx, dut, words):
+    """Write words through the host's side."""
+    ctx.set(dut.host.write, 1)
+    for address, word in enumerate(words):
+        ctx.set(dut.host.address, address)
+        ctx.set(dut.host.write_data, word)
+        await ctx.tick()
+    ctx.set(dut.host.write, 0)
+
+
+def contents(seed=0):
+    words = [random.Random(seed).getrandbits(BITS) for _ in range(DEPTH)]
+    words[0], words[1] = 0, 2**BITS - 1
+    return words
+
+
+@pytest.mark.parametrize("stall", [0.0, 0.5])
+def test_stream_of_words(stall):
+    dut = Store(BITS, DEPTH)
+    bench = Bench(dut)
+    words = contents()
+    addresses = [random.Random(1).randrange(DEPTH) for _ in range(60)] + [0, DEPTH - 1]
+    sent, received = [], []
+
+    async def sender(ctx):
+        await load(ctx, dut, words)
+        sent.extend(await bench.send(ctx, dut.address, addresses, stall))
+
+    async def receiver(ctx):
+        received.append(await bench.receive(ctx, dut.word, len(addresses), stall))
+
+    bench.run(sender, receiver)
+    assert received[0].values == [words[address] for address in addresses]
+    if stall == 0:
+        assert received[0].cycles == [cycle + dut.latency for cycle in sent]
+        assert sent == list(range(sent[0], sent[0] + len(sent)))
+
+
+def test_write_while_reading():
+    dut = Store(BITS, DEPTH)
+
+    async def testbench(ctx):
+        await load(ctx, dut, contents())
+        old, new = contents()[5], 12345
+        ctx.set(dut.write, 1)
+        ctx.set(dut.write_address, 5)
+        ctx.set(dut.write_data, new)
+        ctx.set(dut.address.payload, 5)
+        ctx.set(dut.address.valid, 1)
+        ctx.set(dut.word.ready, 1)
+        await ctx.tick()
+        ctx.set(dut.write, 0)
+        # Taken in the cycle of the write: the word as it was before.
+        assert ctx.get(dut.word.payload) == old
+        await ctx.tick()
+        assert ctx.get(dut.word.payload) == new
+
+    Bench(dut).run(testbench)
+
+
+def test_waiting_word_outlives_a_write():
+    dut = Store(BITS, DEPTH)
+
+    async def testbench(ctx):
+        await load(ctx, dut, contents())
+        ctx.set(dut.address.payload, 3)
+        ctx.set(dut.address.valid, 1)
+        await ctx.tick()
+        ctx.set(dut.address.payload, 4)
+        ctx.set(dut.write, 1)
+        ctx.set(dut.write_address, 3)
+        await ctx.tick().repeat(2)
+        assert ctx.get(dut.address.ready) == 0
+        assert ctx.get(dut.word.payload) == contents()[3]
+
+    Bench(dut).run(testbench)
+
+
+def test_host_reads():
+    dut = Store(BITS, DEPTH)
+
+    async def testbench(ctx):
+        await load(ctx, dut, contents())
+        ctx.set(dut.host.read, 1)
+        for address, word in enumerate(contents()):
+            ctx.set(dut.host.address, address)
+            await ctx.tick()
+            assert ctx.get(dut.host.read_data) == word
+
+    Bench(dut).run(testbench)
+
+
+def test_conversion():
+    rtlil.convert(Store(BITS, DEPTH))
