@@ -4,12 +4,12 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
-from quant.reference import quantize_input, run_reference
 
 from quant.floating import run_float
 from quant.graph import Graph, Shape
 from quant.numbers import count_terms, dequantize
 from quant.quantized import QConv, QLayer, QuantizedGraph
+from quant.reference import quantize_input, run_reference
 
 __all__ = ["QuantizedRow", "kind", "quantized_rows", "shape_text", "sqnr"]
 

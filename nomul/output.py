@@ -24,6 +24,7 @@ __all__ = [
     "Stage",
     "console",
     "messages",
+    "plural",
     "stage",
     "table",
     "write_array",
@@ -95,9 +96,6 @@ def table(title: str, columns: list[str], rows: list[list[Any]], left: int = 1) 
     Where the terminal is narrow text is folded: a number that lost digits would be wrong.
     """
     grid = Table(
-        title=escape(title),
-        title_justify="left",
-        title_style="bold",
         header_style="bold",
         box=SIMPLE_HEAD,
         show_edge=False,
@@ -117,6 +115,8 @@ def table(title: str, columns: list[str], rows: list[list[Any]], left: int = 1) 
         )
     for row in rows:
         grid.add_row(*(show(cell) for cell in row))
+    # Not as the grid's own title, which would be folded at the grid's width.
+    console.print(escape(title), style="bold")
     console.print(grid)
     console.print()
 
@@ -136,6 +136,15 @@ def show(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.3g}" if abs(value) < 100 else f"{value:,.0f}"
     return str(value)
+
+
+def plural(count: int, noun: str) -> str:
+    """A count and its noun.
+
+    >>> plural(1, "image"), plural(1200, "image")
+    ('1 image', '1,200 images')
+    """
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
 
 
 def write_bytes(path: str | Path, content: bytes) -> None:

@@ -1,6 +1,6 @@
 """The verify table."""
 
-from nomul.output import table
+from nomul.output import plural, table
 from nomul.verification import IMPORT_TOLERANCE, Verification
 
 __all__ = ["verification_table"]
@@ -41,9 +41,9 @@ def verification_table(result: Verification, title: str) -> None:
             None,
         ]
     )
-    images = "1 image" if result.images == 1 else f"{result.images} images"
+    images, wrong = plural(result.images, "image"), plural(result.mismatches, "difference")
     table(
-        f"{title}: {images}, {result.mismatches} mismatches",
+        f"{title}: {images}, {wrong}",
         ["layer", "kind", "output", "MACs", "imp", "qnt", "prg", "rtl", "cycles", "RTL", "busy"],
         rows,
         left=3,

@@ -87,6 +87,8 @@ class Verification:
         Of an image: by the compiler, the program simulator and the hardware.
     first : Mismatch or None
         The first difference that was found.
+    outputs : list of int (channels, height, width)
+        What the hardware made of each image without pauses.
     """
 
     rows: list[Row]
@@ -96,6 +98,7 @@ class Verification:
     program_cycles: int = 0
     rtl_cycles: int = 0
     first: Mismatch | None = None
+    outputs: list[np.ndarray] = field(default_factory=list)
 
     @property
     def mismatches(self) -> int:

@@ -13,7 +13,7 @@ from nomul.options import (
     output_option,
     plot_option,
 )
-from nomul.output import console, stage, table
+from nomul.output import console, plural, stage, table
 from nomul.sources import load_graph
 from nomul.verb import Verb
 
@@ -61,7 +61,7 @@ def command(
     with stage(f"Import {source}"):
         graph, preprocessing = load_graph(source, input_shape, models)
     batch = images_of(graph.input_shape, images, count, data, preprocess, preprocessing, train=True)
-    with stage(f"Quantize to {scheme} with {len(batch)} images") as progress:
+    with stage(f"Quantize to {scheme} with {plural(len(batch), 'image')}") as progress:
         qgraph = quantize(
             graph,
             batch.x,

@@ -6,12 +6,12 @@ from typing import Any
 
 import click
 import numpy as np
-from compiler.program import Program
 
+from compiler.program import Program
 from nomul.engines import ENGINES
 from nomul.images import Images
 from nomul.options import image_options, images_of
-from nomul.output import Stage, console, stage, table, write_array
+from nomul.output import Stage, console, plural, stage, table, write_array
 from nomul.programs import images_per_second
 from nomul.sources import file_kind, load_quantized
 from nomul.verb import Verb
@@ -59,7 +59,7 @@ def command(
     engine = engine or ("reference" if isinstance(network, QuantizedGraph) else "program")
     shape = network.input_shape if isinstance(network, QuantizedGraph) else network.input.shape
     batch = images_of(shape, images, count, data, preprocess)
-    with stage(f"Run {len(batch)} images on {engine}") as progress:
+    with stage(f"Run {plural(len(batch), 'image')} on {engine}") as progress:
         begin = time.monotonic()
         values, cycles = results(network, engine, batch, progress)
         seconds = time.monotonic() - begin

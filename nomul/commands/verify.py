@@ -9,7 +9,7 @@ from compiler.compile import compile as compile_graph
 from nomul.images import Images
 from nomul.imported import import_error
 from nomul.options import architecture_option, image_options, images_of, network_options
-from nomul.output import stage
+from nomul.output import plural, stage
 from nomul.sources import file_kind, find_network, load_graph, load_quantized
 from nomul.tables import verification_table
 from nomul.verb import Unmet, Verb
@@ -76,7 +76,7 @@ def command(
                     find_network(source, input_shape, models).model, graph, batch.x[:8]
                 )
         sample = images_of(shape, images, calibration_count, data, preprocess, known, train=True)
-        with stage(f"Quantize to {scheme} with {len(sample)} images") as progress:
+        with stage(f"Quantize to {scheme} with {plural(len(sample), 'image')}") as progress:
             qgraph = quantize(graph, sample.x, scheme=scheme, progress=progress)
     return check(qgraph, architecture, batch, error)
 
@@ -85,7 +85,7 @@ def check(qgraph: QuantizedGraph, architecture, batch: Images, error: float | No
     """Compile, verify, show the table; the figures."""
     with stage(f"Compile {qgraph.name} for {architecture.name}"):
         program = compile_graph(qgraph, architecture)
-    with stage(f"Verify on {len(batch)} images") as progress:
+    with stage(f"Verify on {plural(len(batch), 'image')}") as progress:
         result = verify(qgraph, program, batch.x, progress, error)
     verification_table(result, f"{qgraph.name} ({qgraph.scheme}) on {architecture.name}")
     problem = result.problem()
