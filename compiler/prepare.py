@@ -192,31 +192,50 @@ def place_concatenations(
 ) -> dict[str, list[tuple[str, int]]]:
     """Give inputs of concatenations their place in the output, the last concatenation first.
 
-    Returns, for each concatenation, the inputs that must be copied and their first block.
+    So a concatenation whose parts are already side by side in a later one needs no place of its
+    own. Returns, for each concatenation, the inputs that must be copied and their first block.
     """
+    concatenations = {layer.name: layer for layer in layers if isinstance(layer, QConcat)}
+    parents = prepared.parents
     copies: dict[str, list[tuple[str, int]]] = {}
-    tensors, parents = prepared.tensors, prepared.parents
-    for layer in reversed(layers):
-        if not isinstance(layer, QConcat):
-            continue
+    for layer in reversed(concatenations.values()):
         copies[layer.name] = []
-        sizes = [tensors[name].layout.blocks for name in layer.inputs]
-        offsets = [sum(sizes[:i]) for i in range(len(sizes))]
-        clipped = [
-            tensors[name].low < layer.low or tensors[name].high > layer.high
-            for name in layer.inputs
-        ]
-        root, start = prepared.resolve(layer.inputs[0])
-        adjacent = all(
-            name in parents and prepared.resolve(name) == (root, start + offset)
-            for name, offset in zip(layer.inputs, offsets)
-        )
-        if adjacent and not any(clipped) and layer.name not in parents:
-            parents[layer.name] = (root, start)
+        found = parts_place(prepared, concatenations, layer)
+        if found and layer.name not in parents:
+            parents[layer.name] = found
             continue
-        for name, offset, clips in zip(layer.inputs, offsets, clipped):
-            if clips or name in parents:
+        for name, offset, clipped in parts(prepared, layer):
+            if clipped or name in parents:
                 copies[layer.name].append((name, offset))
             else:
                 parents[name] = (layer.name, offset)
     return copies
+
+
+def parts(prepared: Prepared, layer: QConcat) -> list[tuple[str, int, bool]]:
+    """Inputs of a concatenation: name, first block, and whether they are clipped."""
+    result, offset = [], 0
+    for name in layer.inputs:
+        tensor = prepared.tensors[name]
+        clipped = tensor.low < layer.low or tensor.high > layer.high
+        result.append((name, offset, clipped))
+        offset += tensor.layout.blocks
+    return result
+
+
+def parts_place(
+    prepared: Prepared, concatenations: dict[str, QConcat], layer: QConcat
+) -> tuple[str, int] | None:
+    """Where the inputs already stand side by side, unclipped and in order, if they do."""
+    places = set()
+    for name, offset, clipped in parts(prepared, layer):
+        if name in prepared.parents:
+            place: tuple[str, int] | None = prepared.resolve(name)
+        elif name in concatenations:
+            place = parts_place(prepared, concatenations, concatenations[name])
+        else:
+            place = None
+        if place is None or clipped:
+            return None
+        places.add((place[0], place[1] - offset))
+    return places.pop() if len(places) == 1 else None

@@ -172,7 +172,7 @@ def execute(architecture: Architecture, words: Sequence[int]) -> Iterator[Run | 
             elif opcode is not Opcode.HALT:
                 settings.write(instruction)
         except ValueError as error:
-            raise ProgramError(f"instruction {pc} ({instruction}): {error}") from None
+            raise ProgramError(f"instruction {pc} ({opcode.name}): {error}") from None
         yield opcode
         if opcode is Opcode.HALT:
             return

@@ -1,0 +1,125 @@
+import dataclasses
+
+import numpy as np
+import pytest
+
+from compiler.compile import compile
+from quant.errors import NoMulError
+from quant.graph import Window
+from quant.numbers import Format
+from quant.quantized import QAvgPool
+from rtl.architecture import load_architecture
+from rtl.isa import Opcode, decode
+from tests.random_networks import NetworkBuilder, random_network
+
+TINY = load_architecture("tiny")
+
+
+def machine(**memory):
+    return dataclasses.replace(TINY, memory=dataclasses.replace(TINY.memory, **memory))
+
+
+def small(shape=(3, 6, 6)):
+    return NetworkBuilder(shape, np.random.default_rng(0))
+
+
+def test_program_begins_with_check_and_ends_with_halt():
+    net = small()
+    net.conv("input", 4)
+    program = compile(net.graph(), "tiny")
+    opcodes = [decode(int(word)).opcode for word in program.instructions]
+    assert opcodes[0] is Opcode.CHECK
+    assert opcodes[-1] is Opcode.HALT
+    assert opcodes.count(Opcode.RUN) == 1
+    assert program.architecture == TINY
+
+
+def test_compilation_is_deterministic():
+    a, b = (compile(random_network(3, 5, 4), machine(weight_words=1 << 17)) for _ in range(2))
+    assert np.array_equal(a.instructions, b.instructions)
+    assert np.array_equal(a.weights, b.weights)
+    assert a.layers == b.layers
+
+
+def test_features_do_not_fit():
+    net = small((8, 40, 40))
+    big = net.conv("input", 32)
+    net.conv(big, 8)
+    with pytest.raises(NoMulError) as error:
+        compile(net.graph(), "tiny")
+    message = str(error.value)
+    assert "needs 6400 words a bank, tiny has 1024; layer layer0 has most in use" in message
+    assert "set feature_words = 8192" in message
+    assert "\n" not in message
+
+
+def test_weights_do_not_fit():
+    net = small((32, 6, 6))
+    net.conv("input", 8)
+    net.conv("input", 128, Window((3, 3)))
+    with pytest.raises(NoMulError, match=r"weight words: .*tiny has 4096, and layer layer1"):
+        compile(net.graph(), "tiny")
+
+
+def test_instructions_do_not_fit():
+    net = small()
+    for _ in range(3):
+        net.conv("input", 4)
+    with pytest.raises(NoMulError, match="instruction words: the network needs"):
+        compile(net.graph(), machine(instruction_words=16))
+
+
+def test_codes_too_wide():
+    net = NetworkBuilder((3, 4, 4), np.random.default_rng(0), bits=10)
+    net.conv("input", 4)
+    with pytest.raises(NoMulError, match="tensor input has 10-bit codes, tiny has activation_bits"):
+        compile(net.graph(), "tiny")
+
+
+def test_maps_too_large():
+    net = small((1, 1, 5000))
+    net.conv("input", 1)
+    with pytest.raises(NoMulError, match=r"tensor input is 1 x 5000.*at most 4095"):
+        compile(net.graph(), "tiny")
+
+
+def test_accumulators_too_narrow():
+    net = small((16, 6, 6))
+    net.conv("input", 4, Window((3, 3)))
+    with pytest.raises(NoMulError, match=r"layer layer0: sums reach .*accumulators have 16"):
+        compile(net.graph(), dataclasses.replace(TINY, accumulator_bits=16))
+
+
+def test_shift_too_large():
+    net = small()
+    net.conv("input", 4)
+    net.layers[0].shift[2] = 40
+    with pytest.raises(NoMulError, match=r"layer layer0: a shift of 40 is outside 0 .. 31"):
+        compile(net.graph(), "tiny")
+
+
+def test_factor_out_of_reach():
+    net = small()
+    pool = QAvgPool(
+        "pool", ("input",), (3, 1, 1), Format(8, True, 0), -128, 127, Window((6, 6)), 171, 10
+    )
+    net.add(pool)
+    with pytest.raises(NoMulError, match="layer pool: a factor of 171 takes 341 passes"):
+        compile(net.graph(), dataclasses.replace(TINY, pass_shift_bits=0))
+
+
+def test_unknown_machine():
+    with pytest.raises(NoMulError, match="no architecture nonesuch"):
+        compile(random_network(0), "nonesuch")
+
+
+def test_busy_counts_macs_and_passes():
+    net = small((8, 8, 8))
+    net.conv("input", 8, Window((3, 3), padding=(1, 1, 1, 1)))
+    net.layers[0].weight[:] = 3
+    program = compile(net.graph(), "tiny")
+    layer = program.layers[0]
+    assert (layer.passes, layer.macs) == (2, 64 * 8 * 8 * 9)
+    assert layer.busy(64) == pytest.approx(2 * layer.macs / (64 * layer.cycles))
+    assert 0.9 < layer.busy(64) < 1
+    assert program.busy == pytest.approx(2 * layer.macs / (64 * program.cycles))
