@@ -120,6 +120,12 @@ class Verification:
             )
         if self.first is not None:
             return f"{self.first} ({self.mismatches} tensors differ); report the network"
+        for row in self.rows:
+            if row.predicted != row.rtl_cycles:
+                return (
+                    f"cycles: layer {row.name} takes {row.rtl_cycles} on the RTL, expected "
+                    f"{row.predicted}; report the network"
+                )
         if not self.predicted == self.program_cycles == self.rtl_cycles:
             return (
                 f"cycles: {self.predicted} predicted, {self.program_cycles} on the program "

@@ -113,9 +113,7 @@ def trace(machine: Driver, codes: np.ndarray) -> list[tuple[str, np.ndarray, int
     def visit(name: str, tensor: np.ndarray) -> None:
         nonlocal before
         counted = machine.get(Register.CYCLES)
-        # A pause is counted itself, and what follows one is fetched anew.
-        pause = 0 if counted == before else 1 if before == 0 else 2
-        steps.append((name, tensor, counted - before - pause))
+        steps.append((name, tensor, counted - before))
         before = counted
 
     machine.trace(codes, visit)
