@@ -172,20 +172,17 @@ class Accelerator(wiring.Component):
 
         # The host.
         memories = {
-            Region.INSTRUCTIONS: (sequencer, INSTRUCTION_BITS),
-            Region.WEIGHTS: (weights, config.weight_bits),
-            Region.PARAMETERS: (parameters, parameter_bits),
-            Region.FEATURES: (features, lanes * bits),
+            Region.INSTRUCTIONS: (sequencer.host, INSTRUCTION_BITS),
+            Region.WEIGHTS: (weights.host, config.weight_bits),
+            Region.PARAMETERS: (parameters.host, parameter_bits),
+            Region.FEATURES: (features.host, lanes * bits),
         }
         m.submodules.host = host = HostPort(
-            {
-                region: (len(block.host.address), width)
-                for region, (block, width) in memories.items()
-            },
+            {region: (len(side.address), width) for region, (side, width) in memories.items()},
             arch.fingerprint,
         )
-        for region, (block, _) in memories.items():
-            wiring.connect(m, getattr(host, region.name.lower()), block.host)
+        for region, (side, _) in memories.items():
+            wiring.connect(m, getattr(host, region.name.lower()), side)
         wiring.connect(m, wiring.flipped(self.bus), host.bus)
         m.d.comb += [
             stop.eq(host.control[Control.STOP.bit_length() - 1]),

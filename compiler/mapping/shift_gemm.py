@@ -19,7 +19,7 @@ from compiler.tiles import Tile, tiles
 from quant.errors import NoMulError
 from quant.numbers import encode_terms, to_terms
 from rtl.architecture import Architecture
-from rtl.engines.shift_gemm import Config, ShiftGemm
+from rtl.engines.shift_gemm import ShiftGemm, ShiftGemmConfig
 from rtl.isa import MAX_PASSES, Nest
 from rtl.packing import pack
 
@@ -31,7 +31,7 @@ def map_convolution(architecture: Architecture, convolution: Convolution) -> Map
 
     Errors: :class:`NoMulError` for weights that no passes make.
     """
-    config: Config = architecture.engine_config
+    config: ShiftGemmConfig = architecture.engine_config
     shifts = choose_passes(architecture, convolution)
     reads = InputBlocks.of(convolution)
     windows = [(shift, shift + config.exponents - 1) for shift in shifts]
@@ -61,7 +61,7 @@ def map_convolution(architecture: Architecture, convolution: Convolution) -> Map
     )
 
 
-def last_sum(config: Config, run: Run) -> int:
+def last_sum(config: ShiftGemmConfig, run: Run) -> int:
     """See :mod:`compiler.mapping`: a tile of weights is loaded while the one before it works."""
     vectors = run.engine_settings(ShiftGemm.Settings)["last_vector"] + 1
     tile_count = run.words(Nest.ACTIVATION) // vectors
@@ -71,7 +71,7 @@ def last_sum(config: Config, run: Run) -> int:
 
 def choose_passes(architecture: Architecture, convolution: Convolution) -> list[int]:
     """Left shifts of the fewest passes that make the layer's weights."""
-    config: Config = architecture.engine_config
+    config: ShiftGemmConfig = architecture.engine_config
     weights = convolution.weight
     shifts = fewest_passes(weights, config.exponents, 1 << architecture.pass_shift_bits)
     if shifts is None:
@@ -155,7 +155,7 @@ def dense_block(
 
 
 def folding(
-    config: Config, convolution: Convolution, passes: list[np.ndarray], shifts: list[int]
+    config: ShiftGemmConfig, convolution: Convolution, passes: list[np.ndarray], shifts: list[int]
 ) -> np.ndarray:
     """What folded signs add to the sums of each output lane: int64 ``[lanes]``.
 
@@ -173,7 +173,7 @@ def folding(
 
 
 def engine_run(
-    config: Config, convolution: Convolution, passes: int, reads: InputBlocks, tile: Tile
+    config: ShiftGemmConfig, convolution: Convolution, passes: int, reads: InputBlocks, tile: Tile
 ) -> EngineRun:
     """Nests of the run that makes a tile of the output."""
     window, tensor = convolution.window, convolution.input

@@ -42,7 +42,8 @@ def load(
         return load_module(source, input_shape, name)
     if not isinstance(source, str | Path):
         raise NoMulError(
-            f"a network cannot be a {type(source).__name__}; give a torch module or a file's path"
+            f"a network cannot be of type {type(source).__name__}; give a torch module or the path "
+            "of a file"
         )
     path = Path(source)
     if path.suffix == ".onnx":

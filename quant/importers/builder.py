@@ -37,7 +37,7 @@ from quant.importers.lowering import (
 from quant.importers.rewrites import simplify
 from quant.importers.views import Unsupported, View
 
-__all__ = ["Builder", "Constant"]
+__all__ = ["Builder"]
 
 
 class Builder:
@@ -190,7 +190,7 @@ class Builder:
         if axis % len(views[0].shape) != 1:
             raise Unsupported(f"it joins tensors along dimension {axis}; join channels (1)")
         sizes = {view.source[1:] for view in views}
-        if len(sizes) > 1 or any(view.shape[1] % view.source[0] for view in views):
+        if len(sizes) > 1:
             shapes = ", ".join(str(view.source) for view in views)
             raise Unsupported(f"it joins {shapes}, which differ in rows and columns")
         if len(views) == 1:

@@ -68,11 +68,6 @@ class Call:
             )
         return shape[2], shape[3]
 
-    def only_first_output(self) -> None:
-        """Refuse a node whose further outputs are used."""
-        if any(self.node.output[1:]):
-            raise Unsupported("it has further outputs; only its main result can be imported")
-
     def check_moves(self) -> None:
         """Refuse what does more than move elements and add zeros."""
         if self.node.op_type != "Pad":

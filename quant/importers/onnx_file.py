@@ -9,7 +9,7 @@ from google.protobuf.message import DecodeError
 from onnx import inliner, numpy_helper, version_converter
 from onnx.reference import ReferenceEvaluator
 
-from quant.errors import NoMulError
+from quant.errors import NoMulError, first_line
 from quant.graph import Graph
 from quant.importers.builder import Builder
 from quant.importers.lowering import Constant
@@ -270,9 +270,3 @@ def refuse_quantizer(node: onnx.NodeProto) -> None:
             f"{node.name or node.output[0]} ({node.op_type}{dialect}): the model is quantized "
             "already; export the float network without quantizers and let NoMul quantize it"
         )
-
-
-def first_line(error: Exception) -> str:
-    """What an exception says, on one line."""
-    lines = str(error).strip().splitlines()
-    return lines[0] if lines else type(error).__name__

@@ -91,8 +91,8 @@ def matmul(call: Call) -> View:
 
 
 def batch_norm(call: Call) -> View:
-    call.only_first_output()
-    if call.attribute("training_mode", 0):
+    # Before opset 14, only training returns the running statistics.
+    if call.attribute("training_mode", 0) or any(call.node.output[1:]):
         raise Unsupported("it is in training mode; export the model in evaluation mode")
     gain, offset, mean, variance = (call.constant(index) for index in range(1, 5))
     epsilon = call.attribute("epsilon", 1e-5)
@@ -100,7 +100,6 @@ def batch_norm(call: Call) -> View:
 
 
 def max_pool(call: Call) -> View:
-    call.only_first_output()
     kernel = two(call.attribute("kernel_shape", []))
     return call.builder.max_pool(call.name, call.view(0), window(call, kernel))
 
@@ -180,7 +179,6 @@ def softmax(call: Call) -> View:
 
 
 def dropout(call: Call) -> View:
-    call.only_first_output()
     if arithmetic.number(call.optional(2), 0.0):
         raise Unsupported("it is in training mode; export the model in evaluation mode")
     return call.view(0)

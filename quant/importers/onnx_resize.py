@@ -65,7 +65,9 @@ def take(
         raise Unsupported(f"it has {len(factors)} scales for an input of {view.shape}")
     nearest = []
     for axis, (size, factor) in enumerate(zip(view.shape, factors, strict=True)):
-        outputs = targets[axis] if targets is not None else int(np.floor(size * factor))
+        outputs = (
+            targets[axis] if targets is not None else int(np.float32(size) * np.float32(factor))
+        )
         nearest.append(nearest_inputs(size, outputs, factor, mode, rounding))
     return view.rearranged(view.indices()[np.ix_(*nearest)], call.name)
 
@@ -76,25 +78,26 @@ def nearest_inputs(size: int, outputs: int, factor: float, mode: str, rounding: 
     >>> nearest_inputs(2, 4, 2.0, "half_pixel", "round_prefer_floor").tolist()
     [0, 0, 1, 1]
     """
-    i = np.arange(outputs, dtype=np.float64)
     if outputs == size and factor == 1:
-        return i.astype(np.int64)
+        return np.arange(size)
+    # In float32 throughout, as ONNX Runtime: a rounding error decides between two neighbours.
+    i, scale, half = np.arange(outputs, dtype=np.float32), np.float32(factor), np.float32(0.5)
     if mode == "half_pixel" or (mode == "pytorch_half_pixel" and outputs > 1):
-        x = (i + 0.5) / factor - 0.5
+        x = (i + half) / scale - half
     elif mode == "pytorch_half_pixel":
         x = i * 0
     elif mode == "asymmetric":
-        x = i / factor
+        x = i / scale
     elif mode == "align_corners":
-        x = i * (size - 1) / max(outputs - 1, 1)
+        x = i * np.float32(size - 1) / np.float32(max(outputs - 1, 1))
     elif mode == "half_pixel_symmetric":
-        centre = size / 2 * (1 - outputs / (factor * size))
-        x = centre + (i + 0.5) / factor - 0.5
+        centre = np.float32(size / 2) * (1 - np.float32(outputs) / (scale * np.float32(size)))
+        x = centre + (i + half) / scale - half
     else:
         raise Unsupported(f"its coordinates are {mode}; use asymmetric ones")
     rounded = {
-        "round_prefer_floor": np.ceil(x - 0.5),
-        "round_prefer_ceil": np.floor(x + 0.5),
+        "round_prefer_floor": np.ceil(x - half),
+        "round_prefer_ceil": np.floor(x + half),
         "floor": np.floor(x),
         "ceil": np.ceil(x),
     }

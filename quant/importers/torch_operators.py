@@ -253,8 +253,9 @@ def reduce(largest: bool) -> Callable[[Call], View]:
 
     def build(call: Call) -> View:
         view = call.view("self")
-        axes = call["dim"] or list(range(len(view.shape)))
-        return call.builder.reduce(call.name, view, axes, bool(call["keepdim"]), largest)
+        axes = call.arguments.get("dim") or list(range(len(view.shape)))
+        keep = bool(call.arguments.get("keepdim"))
+        return call.builder.reduce(call.name, view, axes, keep, largest)
 
     return build
 

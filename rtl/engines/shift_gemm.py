@@ -12,11 +12,11 @@ from quant.numbers import decode_terms
 from rtl.arithmetic import adder_tree, tree_levels
 from rtl.packing import unpack
 
-__all__ = ["Config", "ShiftGemm"]
+__all__ = ["ENGINE", "Column", "ShiftGemm", "ShiftGemmConfig"]
 
 
 @dataclass(frozen=True)
-class Config:
+class ShiftGemmConfig:
     """Size of the array.
 
     Parameters
@@ -87,7 +87,7 @@ class Column(wiring.Component):
     all registers hold while ``enable`` is low.
     """
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: ShiftGemmConfig) -> None:
         self.config = config
         super().__init__(
             {
@@ -104,12 +104,12 @@ class Column(wiring.Component):
         return 1 + tree_levels(self.config.lanes)
 
     @staticmethod
-    def model(config: Config, codes: np.ndarray, vectors: np.ndarray) -> np.ndarray:
+    def model(config: ShiftGemmConfig, codes: np.ndarray, vectors: np.ndarray) -> np.ndarray:
         """Exact sums of several columns, int64 ``[..., words, columns]``.
 
         Parameters
         ----------
-        config : Config
+        config : ShiftGemmConfig
         codes : int [..., columns, lanes]
             Terms as :func:`~quant.numbers.encode_terms` gives them.
         vectors : int [..., words, lanes]
@@ -160,7 +160,7 @@ class ShiftGemm(wiring.Component):
 
     Parameters
     ----------
-    config : Config
+    config : ShiftGemmConfig
 
     Members
     -------
@@ -176,10 +176,10 @@ class ShiftGemm(wiring.Component):
     Source: own design after PAPERS A (log-quantized GEMM core); folding the sign is ours.
     """
 
-    Config = Config
+    Config = ShiftGemmConfig
     Settings = data.StructLayout({"last_vector": 16, "signed": 1})
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: ShiftGemmConfig) -> None:
         self.config = config
         super().__init__(
             {
@@ -202,13 +202,16 @@ class ShiftGemm(wiring.Component):
 
     @staticmethod
     def model(
-        config: Config, settings: dict[str, int], weights: np.ndarray, activations: np.ndarray
+        config: ShiftGemmConfig,
+        settings: dict[str, int],
+        weights: np.ndarray,
+        activations: np.ndarray,
     ) -> np.ndarray:
         """Exact sums of a run.
 
         Parameters
         ----------
-        config : Config
+        config : ShiftGemmConfig
         settings : dict
             Fields of :data:`Settings`.
         weights : uint32 [tiles * lanes, pieces]

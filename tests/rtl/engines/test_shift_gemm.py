@@ -4,7 +4,7 @@ from amaranth.back import rtlil
 
 from quant.numbers import decode_terms, encode_terms
 from rtl.arithmetic import tree_levels
-from rtl.engines.shift_gemm import Column, Config, ShiftGemm
+from rtl.engines.shift_gemm import Column, ShiftGemm, ShiftGemmConfig
 from rtl.packing import pack
 from sim.bench import Bench
 
@@ -50,14 +50,14 @@ def run(config, settings, codes, activations, stall=0.0, seed=0):
 @pytest.mark.parametrize("signed", [0, 1])
 @pytest.mark.parametrize("extreme", [False, True])
 def test_sums(size, signed, extreme):
-    config = Config(*size)
+    config = ShiftGemmConfig(*size)
     run(config, *random_run(config, 3, 5, signed, extreme=extreme))
 
 
 @pytest.mark.parametrize("size", SIZES[:4], ids=str)
 @pytest.mark.parametrize("vectors", [1, 6])
 def test_stalls(size, vectors):
-    config = Config(*size)
+    config = ShiftGemmConfig(*size)
     for seed in range(2):
         run(config, *random_run(config, 4, vectors, 1, seed), stall=0.4, seed=seed)
 
@@ -66,7 +66,7 @@ def test_stalls(size, vectors):
 @pytest.mark.parametrize("vectors", [1, 2, 4, 5, 9, 12])
 def test_timing(size, vectors):
     """Latency of a word, and one tile every ``max(vectors, lanes + 1)`` cycles."""
-    config = Config(*size)
+    config = ShiftGemmConfig(*size)
     lanes, tiles = config.lanes, 4
     weights, taken, sums = run(config, *random_run(config, tiles, vectors, 0))
     assert config.latency == 2 + tree_levels(lanes)
@@ -81,7 +81,7 @@ def test_timing(size, vectors):
 def test_model_is_the_dot_product():
     """Sums less the correction of the class's docstring are the exact products."""
     for size in SIZES:
-        config = Config(*size)
+        config = ShiftGemmConfig(*size)
         bits, lanes = config.activation_bits, config.lanes
         for signed in (0, 1):
             settings, codes, activations = random_run(config, 3, 4, signed, extreme=signed == 1)
@@ -98,7 +98,7 @@ def test_model_is_the_dot_product():
 def test_widths_are_reached_and_suffice():
     """The largest sum needs all but the sign bit of ``sum_bits``."""
     for size in SIZES:
-        config = Config(*size)
+        config = ShiftGemmConfig(*size)
         largest = encode_terms(np.array([1 << config.exponents - 1]), config.term_bits)[0]
         codes = np.full((config.lanes, config.lanes), largest)
         top = np.full((1, config.lanes), (1 << config.activation_bits) - 1)
@@ -109,7 +109,7 @@ def test_widths_are_reached_and_suffice():
 
 def test_start_forgets_half_a_tile():
     """A run begins with its own weights whatever the run before left."""
-    config = Config(4, 3, 4)
+    config = ShiftGemmConfig(4, 3, 4)
     settings, codes, activations = random_run(config, 2, 3, 0)
     dut = ShiftGemm(config)
     expected = ShiftGemm.model(config, settings, pack(codes, config.term_bits), activations)
@@ -146,7 +146,7 @@ def test_start_forgets_half_a_tile():
 @pytest.mark.parametrize("size", SIZES[:3], ids=str)
 def test_column(size):
     """One column: latency, and registers that hold while ``enable`` is low."""
-    config = Config(*size)
+    config = ShiftGemmConfig(*size)
     dut = Column(config)
     _, codes, vectors = random_run(config, 4, 10, 0, seed=5)
     rng = np.random.default_rng(1)
@@ -183,9 +183,9 @@ def test_column(size):
 )
 def test_impossible_configs(sizes, message):
     with pytest.raises(ValueError, match=message):
-        Config(*sizes)
+        ShiftGemmConfig(*sizes)
 
 
 def test_conversion():
     for size in SIZES[:2]:
-        rtlil.convert(ShiftGemm(Config(*size)))
+        rtlil.convert(ShiftGemm(ShiftGemmConfig(*size)))
