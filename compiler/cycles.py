@@ -24,8 +24,9 @@ class Cycles:
     total : int
         From the start to the end of ``HALT``.
     layers : dict of int to int
-        Of each layer: from the end of the run before its first to the end of its last. They and
-        the cycles of ``HALT`` add up to the total.
+        Of each layer: from its first ``RUN``, the first layer's from the start, to the first of the
+        next layer, or ``HALT``. What the counter of a machine that pauses there says; they and the
+        cycle of ``HALT`` add up to the total.
     """
 
     total: int
@@ -51,13 +52,19 @@ def predict(architecture: Architecture, instructions: Sequence[int]) -> Cycles:
     """
     time, free = 1, 0
     layers: dict[int, int] = {}
+    owner, begin = None, 0
     for event in execute(architecture, instructions):
         if isinstance(event, Run):
-            before = free
             time = max(time, free)
+            if owner is not None:
+                layers[owner] = layers.get(owner, 0) + time - begin
+                begin = time
+            owner = event.layer
             free = time + run_cycles(architecture, event)
-            layers[event.layer] = layers.get(event.layer, 0) + free - before
             time += 1
         elif event is not Opcode.HALT:
             time += 1
-    return Cycles(max(time, free) + 1, layers)
+    end = max(time, free)
+    if owner is not None:
+        layers[owner] = layers.get(owner, 0) + end - begin
+    return Cycles(end + 1, layers)

@@ -1,0 +1,41 @@
+"""``nomul verilog``: a block or a whole machine as Verilog."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from nomul.blocks import BLOCKS, block
+from nomul.options import architecture_option, output_option
+from nomul.output import console, stage, write_bytes
+from nomul.verb import Verb
+from rtl.architecture import load_architecture
+
+__all__ = ["command"]
+
+
+@click.command("verilog", cls=Verb)
+@architecture_option
+@click.option(
+    "--block",
+    "name",
+    default="machine",
+    show_default=True,
+    help=f"{', '.join(BLOCKS)}, or the engine's own name.",
+)
+@output_option
+def command(arch: str, name: str, output: Path | None) -> dict[str, Any]:
+    """Write a block or a whole machine as Verilog.
+
+    The top module has the block's name; its ports are the members of the block, joined by "__",
+    and clk and rst.
+    """
+    architecture = load_architecture(arch)
+    design = block(name, architecture)
+    with stage(f"Convert {name} of {architecture.name}"):
+        text = design.verilog()
+    output = output or Path(f"{architecture.name}_{name}.v")
+    write_bytes(output, text.encode())
+    modules = text.count("\nendmodule")
+    console.print(f"Verilog: {output} ({text.count(chr(10)):,} lines, {modules} modules)")
+    return {"file": str(output), "top": design.name, "modules": modules}

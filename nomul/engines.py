@@ -1,0 +1,65 @@
+"""What a program can run on: the program simulator or the RTL, by name."""
+
+from collections.abc import Callable
+
+import numpy as np
+from compiler.program import Program
+from sim.program import ProgramSimulator
+
+from boards.driver import Driver
+from nomul.blocks import block
+from nomul.output import Report
+from rtl.architecture import Architecture
+from sim.compiled import CompiledModel
+
+__all__ = ["ENGINES", "build_rtl", "run_program", "run_rtl", "simulated_machine"]
+
+BATCH = 8
+
+
+def build_rtl(
+    architecture: Architecture, say: Callable[[str], None] = lambda message: None
+) -> CompiledModel:
+    """The machine as compiled RTL, from the cache where it is there; after a reset.
+
+    ``say`` is called with what is being done where that takes long.
+
+    Errors: :class:`NoMulError` for a missing tool or a cache that cannot be written.
+    """
+    model = CompiledModel.build(block("machine", architecture), say)
+    model.reset()
+    return model
+
+
+def simulated_machine(
+    program: Program, say: Callable[[str], None] = lambda message: None
+) -> Driver:
+    """The RTL of the program's machine with the program in it."""
+    return Driver(build_rtl(program.architecture, say), program)
+
+
+def run_program(program: Program, codes: np.ndarray, progress: Report) -> tuple[np.ndarray, int]:
+    """Output codes of images on the program simulator, and the cycles of one."""
+    parts = []
+    for start in range(0, len(codes), BATCH):
+        result = ProgramSimulator(program, BATCH).run(codes[start : start + BATCH])
+        parts.append(result.outputs)
+        progress(start + len(result.outputs), len(codes), "image")
+    return np.concatenate(parts), result.cycles
+
+
+def run_rtl(program: Program, codes: np.ndarray, progress: Report) -> tuple[np.ndarray, int]:
+    """Output codes of images on the RTL, and the cycles of one."""
+    machine = simulated_machine(program, lambda message: progress(0, None, message))
+    parts = []
+    for index, image in enumerate(codes):
+        output, cycles = machine.run(image)
+        parts.append(output)
+        progress(index + 1, len(codes), "image")
+    return np.stack(parts), cycles
+
+
+ENGINES: dict[str, Callable[[Program, np.ndarray, Report], tuple[np.ndarray, int]]] = {
+    "program": run_program,
+    "rtl": run_rtl,
+}
