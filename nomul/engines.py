@@ -3,14 +3,14 @@
 from collections.abc import Callable
 
 import numpy as np
-from compiler.program import Program
-from sim.program import ProgramSimulator
 
 from boards.driver import Driver
+from compiler.program import Program
 from nomul.blocks import block
 from nomul.output import Report
 from rtl.architecture import Architecture
 from sim.compiled import CompiledModel
+from sim.program import ProgramSimulator
 
 __all__ = ["ENGINES", "build_rtl", "run_program", "run_rtl", "simulated_machine"]
 

@@ -8,9 +8,9 @@ matplotlib.use("Agg")
 
 import matplotlib.pyplot as plt
 import numpy as np
-from compiler.program import Program
 from matplotlib.figure import Figure
 
+from compiler.program import Program
 from nomul.layers import QuantizedRow
 from quant.errors import NoMulError
 from quant.graph import Conv, Graph

@@ -3,9 +3,9 @@
 from pathlib import Path
 
 import numpy as np
+
 from compiler.compile import compile as compile_graph
 from compiler.program import Program as MachineProgram
-
 from nomul.engines import ENGINES
 from nomul.output import Report
 from nomul.verification import Verification

@@ -3,7 +3,6 @@
 from typing import Any
 
 from compiler.program import Program
-
 from nomul.output import table
 
 __all__ = ["cycles_table", "images_per_second", "memory_table", "program_figures"]

@@ -8,8 +8,8 @@ import torch
 
 from quant.bias_correction import correct_bias
 from quant.calibrate import Observations, find_method, observe
-from quant.formats import FormatPlan
 from quant.floating import run_layer as run_float_layer
+from quant.formats import FormatPlan
 from quant.fusion import Step, fuse
 from quant.graph import Concat, Conv, Graph
 from quant.layer_inputs import LayerInputs

@@ -4,8 +4,8 @@ from pathlib import Path
 from typing import Any
 
 import click
-from compiler.compile import compile as compile_graph
 
+from compiler.compile import compile as compile_graph
 from nomul.options import architecture_option, output_option
 from nomul.output import console, stage
 from nomul.programs import cycles_table, memory_table, program_figures

@@ -4,9 +4,9 @@ from collections import Counter
 from typing import Any
 
 import click
+
 from compiler.disassemble import disassemble
 from compiler.program import Program
-
 from nomul.verb import Verb
 from rtl.isa import decode
 

@@ -4,8 +4,8 @@ from pathlib import Path
 from typing import Any
 
 import click
-from compiler.program import Program
 
+from compiler.program import Program
 from nomul.options import plot_option
 from nomul.output import console
 from nomul.programs import cycles_table, memory_table, program_figures
