@@ -1,5 +1,7 @@
 """The machine: an engine in its shell, behind the host port."""
 
+from typing import Any
+
 from amaranth.hdl import Module, Mux, ResetInserter, Signal, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In
@@ -171,7 +173,7 @@ class Accelerator(wiring.Component):
         ]
 
         # The host.
-        memories = {
+        memories: dict[Region, tuple[Any, int]] = {
             Region.INSTRUCTIONS: (sequencer, INSTRUCTION_BITS),
             Region.WEIGHTS: (weights, config.weight_bits),
             Region.PARAMETERS: (parameters, parameter_bits),
