@@ -56,8 +56,18 @@ def train(images: np.ndarray, labels: np.ndarray, progress: Report, seed: int = 
     images : float32 (count, 1, 8, 8)
     labels : int (count,)
 
-    The random state of torch is left as it was.
+    The random state and the threads of torch are left as they were. One thread trains: layers are
+    so small that two would spend their time waiting for each other.
     """
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        return _train(images, labels, progress, seed)
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _train(images: np.ndarray, labels: np.ndarray, progress: Report, seed: int) -> DigitsNet:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         network = DigitsNet().train()
