@@ -115,13 +115,13 @@ def lower_step(step: Step, formats: list[Format], wish: Format) -> QLayer:
     """
     layer = step.layer
     fractions = [fmt.fraction for fmt in formats]
+    kind: type[QLayer]
+    extra: dict
     match layer:
         case MaxPool():
-            fmt, kind = formats[0], QMaxPool
-            extra: dict = {"window": layer.window}
+            fmt, kind, extra = formats[0], QMaxPool, {"window": layer.window}
         case Upsample():
-            fmt, kind = formats[0], QUpsample
-            extra = {"factor": layer.factor}
+            fmt, kind, extra = formats[0], QUpsample, {"factor": layer.factor}
         case Concat():
             fmt, kind, extra = wish, QConcat, {}
         case AvgPool():
@@ -137,7 +137,9 @@ def lower_step(step: Step, formats: list[Format], wish: Format) -> QLayer:
         case Clip():
             return requantizer(step.name, step.inputs[0], layer.shape, formats[0], wish, step)
         case _:
-            raise TypeError(f"{layer.name} is a {type(layer).__name__}, which has no quantized form")
+            raise TypeError(
+                f"{layer.name} is a {type(layer).__name__}, which has no quantized form"
+            )
     low, high = clip_codes(step, fmt)
     return kind(step.name, step.inputs, layer.shape, fmt, low, high, **extra)
 

@@ -114,9 +114,7 @@ def requantize(x: np.ndarray, shift: np.ndarray | int, low: int, high: int) -> n
     return saturate(round_shift(x, shift), low, high)
 
 
-def requantize_float(
-    x: np.ndarray, shift: np.ndarray | int, low: int, high: int
-) -> np.ndarray:
+def requantize_float(x: np.ndarray, shift: np.ndarray | int, low: int, high: int) -> np.ndarray:
     """:func:`requantize` of integers held in a floating-point array, in place and fast.
 
     Equal to it for every integer that the type holds exactly, that is up to 2**24 in float32 and

@@ -90,9 +90,7 @@ def run_reference(
     }
 
 
-def visit_reference(
-    qgraph: QuantizedGraph, codes: np.ndarray
-) -> Iterator[tuple[str, np.ndarray]]:
+def visit_reference(qgraph: QuantizedGraph, codes: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
     """Name and tensor of the input and of every layer in turn; holds what is still needed."""
     if not np.issubdtype(codes.dtype, np.integer) or codes.shape[1:] != qgraph.input_shape:
         raise NoMulError(
@@ -180,7 +178,9 @@ def run_layer(layer: QLayer, inputs: list[np.ndarray], formats: list[Format]) ->
         case QRequantize():
             result = requantize(inputs[0].astype(np.int64) << layer.left, layer.shift, low, high)
         case _:
-            raise TypeError(f"{layer.name} is a {type(layer).__name__}, which is no quantized layer")
+            raise TypeError(
+                f"{layer.name} is a {type(layer).__name__}, which is no quantized layer"
+            )
     return result.astype(storage(layer.format), copy=False)
 
 
@@ -233,12 +233,12 @@ def _convolve(x: np.ndarray, layer: QConv, kind: type) -> np.ndarray:
     """Sums of products, (images, height, width, outputs), tap after tap."""
     groups, window = layer.groups, layer.window
     outputs, per_group = layer.weight.shape[:2]
-    weight = layer.weight.astype(kind)
+    weight: np.ndarray = layer.weight.astype(kind)
     _, height, width = layer.shape
     images = len(x)
     padded = _pad(_channels_last(x), window, 0, kind)
-    sums = np.zeros((images, height, width, outputs), kind)
-    taps = np.empty((images, height, width, padded.shape[3]), kind)
+    sums: np.ndarray = np.zeros((images, height, width, outputs), kind)
+    taps: np.ndarray = np.empty((images, height, width, padded.shape[3]), kind)
     for row in range(window.kernel[0]):
         for column in range(window.kernel[1]):
             tap = _tap(padded, window, row, column, height, width)
