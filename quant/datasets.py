@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from quant.errors import NoMulError
+from quant.errors import NoMulError, first_line
 
 __all__ = [
     "Dataset",
@@ -183,7 +183,7 @@ def read_archive(
         )
     path = Path(root) / member
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             return {name: archive[name] for name in arrays}
     except FileNotFoundError:
         raise NoMulError(
@@ -192,4 +192,6 @@ def read_archive(
     except KeyError as error:
         raise NoMulError(f"{path} has no array {error}; get the file again") from None
     except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise NoMulError(f"{path} cannot be read ({error}); get the file again") from error
+        raise NoMulError(
+            f"{path} cannot be read ({first_line(error)}); get the file again"
+        ) from error

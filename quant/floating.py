@@ -54,7 +54,7 @@ def visit_float(
     with torch.no_grad():
         for start in range(0, len(x), batch):
             values = x[start : start + batch]
-            tensors = {graph.input: torch.from_numpy(np.ascontiguousarray(values))}
+            tensors = {graph.input: to_tensor(values)}
             visit(graph.input, values)
             for layer in graph.layers:
                 inputs = [tensors[name] for name in layer.inputs]
@@ -85,6 +85,11 @@ def compare_import(
     return float(np.abs(found - expected).max() / (largest if largest > 0 else 1.0))
 
 
+def to_tensor(array: np.ndarray) -> torch.Tensor:
+    """The same memory as a tensor, or a copy where torch cannot share it."""
+    return torch.from_numpy(np.require(array, requirements=("C", "W")))
+
+
 def check_batch(graph: Graph, x: np.ndarray) -> None:
     """Refuse what is no float32 batch of the graph's input shape."""
     if x.dtype != np.float32 or x.shape[1:] != graph.input_shape or not len(x):
@@ -100,8 +105,8 @@ def run_layer(layer: Layer, inputs: list[torch.Tensor]) -> torch.Tensor:
         case Conv():
             return F.conv2d(
                 pad(inputs[0], layer, 0.0),
-                torch.from_numpy(layer.weight),
-                torch.from_numpy(layer.bias),
+                to_tensor(layer.weight),
+                to_tensor(layer.bias),
                 layer.window.stride,
                 0,
                 layer.window.dilation,

@@ -5,7 +5,6 @@ variable ``NOMUL_MODELS``.
 """
 
 import os
-import pickle
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from quant.errors import NoMulError
+from quant.errors import NoMulError, first_line
 
 __all__ = ["PRETRAINED", "Preprocessing", "ResNet8", "ResNet20", "pretrained"]
 
@@ -194,7 +193,9 @@ def pretrained(name: str, folder: str | Path | None = None) -> tuple[nn.Module, 
             f"{path} does not exist; the model folder must hold {', '.join(files)}, "
             "set NOMUL_MODELS to it"
         ) from None
-    except (RuntimeError, OSError, EOFError, TypeError, pickle.UnpicklingError) as error:
-        cause = str(error).splitlines()[0]
-        raise NoMulError(f"{path} does not hold a {name} ({cause}); get the file again") from error
+    except Exception as error:
+        # Bytes that are no state dict make the unpickler fail in any way.
+        raise NoMulError(
+            f"{path} does not hold a {name} ({first_line(error)}); get the file again"
+        ) from error
     return module.eval(), entry.preprocessing

@@ -68,7 +68,7 @@ def number(constant: Constant | None, default: float) -> float:
     return float(constant.values.item())
 
 
-def clamp(builder: Builder, name: str, first: Operand, second: Operand, largest: bool) -> View:
+def clamp(largest: bool, builder: Builder, name: str, first: Operand, second: Operand) -> View:
     """``max(first, second)`` if ``largest``, else ``min``; one of them is a number."""
     if isinstance(first, View) and isinstance(second, View):
         raise Unsupported(
@@ -86,13 +86,9 @@ def concat(builder: Builder, name: str, parts: list[Operand], axis: int) -> View
         return builder.concat(name, views, axis)
     if len(views) > 1 or any(isinstance(p, Constant) and p.values.any() for p in parts):
         raise Unsupported("it joins constants to the data; only zeros beside one tensor can be")
-    return builder.rearrange(
-        name,
-        views[0],
-        lambda positions: np.concatenate(
-            [part.values if isinstance(part, Constant) else positions for part in parts], axis
-        ),
-    )
+    positions = views[0].indices()
+    joined = [part.values if isinstance(part, Constant) else positions for part in parts]
+    return views[0].rearranged(np.concatenate(joined, axis), name)
 
 
 def split_constant(first: Operand, second: Operand) -> tuple[View, Constant]:

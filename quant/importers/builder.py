@@ -8,7 +8,7 @@ A softmax over the channels is left out where only the network's output follows,
 largest score stays the largest; the graph then returns the scores before it.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -37,7 +37,7 @@ from quant.importers.lowering import (
 from quant.importers.rewrites import simplify
 from quant.importers.views import Unsupported, View
 
-__all__ = ["Builder", "Constant"]
+__all__ = ["Builder"]
 
 
 class Builder:
@@ -74,10 +74,6 @@ class Builder:
         return Graph(
             name, self.input.tensor, self.input.source, tuple(map(to_float32, layers)), result
         )
-
-    def rearrange(self, name: str, view: View, move: Callable[[np.ndarray], np.ndarray]) -> View:
-        """A view of a view; ``move`` maps arrays of positions, in which 0 is a zero."""
-        return view.rearranged(move, name)
 
     def conv(
         self,
@@ -118,7 +114,7 @@ class Builder:
         weights = gather_weights(weights, view)
         offset = np.zeros(outputs)
         if bias is not None:
-            offset = np.broadcast_to(bias.finite(), (*view.shape[1:-1], outputs)).reshape(outputs)
+            offset = self._row(bias, (*view.shape[1:-1], outputs))
         channels, height, width = view.source
         layer = Conv(
             "",
@@ -194,7 +190,7 @@ class Builder:
         if axis % len(views[0].shape) != 1:
             raise Unsupported(f"it joins tensors along dimension {axis}; join channels (1)")
         sizes = {view.source[1:] for view in views}
-        if len(sizes) > 1 or any(view.shape[1] % view.source[0] for view in views):
+        if len(sizes) > 1:
             shapes = ", ".join(str(view.source) for view in views)
             raise Unsupported(f"it joins {shapes}, which differ in rows and columns")
         if len(views) == 1:
@@ -270,6 +266,16 @@ class Builder:
         self.layers[unique] = replace(layer, name=unique)
         batch = self.input.shape[0]
         return View(unique, layer.shape, shape or (batch, *layer.shape), unique)
+
+    @staticmethod
+    def _row(bias: Constant, shape: tuple[int, ...]) -> np.ndarray:
+        """A bias that broadcasts to one image of ``shape``, as one row."""
+        try:
+            return np.broadcast_to(bias.finite(), (1, *shape)).reshape(-1)
+        except ValueError:
+            raise Unsupported(
+                f"the bias {bias.name} {bias.values.shape} does not fit an output of {shape}"
+            ) from None
 
     @staticmethod
     def _check_softmax(view: View) -> None:

@@ -12,7 +12,7 @@ from torch.export.graph_signature import InputKind
 from torch.fx import Node
 from torch.utils import _pytree as pytree
 
-from quant.errors import NoMulError
+from quant.errors import NoMulError, first_line
 from quant.graph import Graph
 from quant.importers.builder import Builder
 from quant.importers.lowering import Constant
@@ -57,10 +57,9 @@ def export(module: nn.Module, shape: tuple[int, ...], title: str) -> torch.expor
             return torch.export.export(module, (torch.zeros(shape),)).run_decompositions()
     except Exception as error:
         # torch.export raises exceptions of many kinds, according to what the module does.
-        cause = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise NoMulError(
-            f"torch.export cannot trace {title} with an input of {shape}: {cause}; check the "
-            "input shape and the module's forward"
+            f"torch.export cannot trace {title} with an input of {shape}: {first_line(error)}; "
+            "check the input shape and the module's forward"
         ) from error
 
 
@@ -142,6 +141,9 @@ class Importer:
         call = Call(
             self.builder, self._name(node), target, bind(node, args, kwargs), self._constant
         )
+        if target == "_assert_tensor_metadata":
+            # torch.export's own check, which this very shape and type have passed.
+            return None
         if target in MOVE:
             return self._move(call, node, args, kwargs, views)
         if target not in COMPUTE:
@@ -176,9 +178,7 @@ class Importer:
         moved = overload(node)(
             *pytree.tree_map(positions, args), **pytree.tree_map(positions, kwargs)
         )
-        return pytree.tree_map(
-            lambda result: call.builder.rearrange(call.name, view, lambda _: result.numpy()), moved
-        )
+        return pytree.tree_map(lambda result: view.rearranged(result.numpy(), call.name), moved)
 
     def _constant(self, value: object) -> Constant:
         """A tensor or number as the builder takes it."""

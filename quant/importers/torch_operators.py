@@ -144,7 +144,7 @@ def clip(low: float | None = None, high: float | None = None) -> Callable[[Call]
 def bound(largest: bool) -> Callable[[Call], View]:
     """``maximum`` or ``minimum`` with a number."""
     return lambda call: arithmetic.clamp(
-        call.builder, call.name, call.operand("self"), call.operand("other"), largest
+        largest, call.builder, call.name, call.operand("self"), call.operand("other")
     )
 
 
@@ -253,8 +253,9 @@ def reduce(largest: bool) -> Callable[[Call], View]:
 
     def build(call: Call) -> View:
         view = call.view("self")
-        axes = call["dim"] or list(range(len(view.shape)))
-        return call.builder.reduce(call.name, view, axes, bool(call["keepdim"]), largest)
+        axes = call.arguments.get("dim") or list(range(len(view.shape)))
+        keep = bool(call.arguments.get("keepdim"))
+        return call.builder.reduce(call.name, view, axes, keep, largest)
 
     return build
 

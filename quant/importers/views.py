@@ -6,7 +6,6 @@ numpy expression on positions, whatever the front end calls it. Only when an ope
 elements in memory is the view expressed by layers.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -57,13 +56,13 @@ class View:
             return self.positions
         return np.arange(1, int(np.prod(self.shape)) + 1, dtype=np.int64).reshape(self.shape)
 
-    def rearranged(self, move: Callable[[np.ndarray], np.ndarray], origin: str) -> "View":
-        """The view after ``move``, which only moves, repeats or drops elements and adds zeros.
+    def rearranged(self, moved: np.ndarray, origin: str) -> "View":
+        """The view with the positions ``moved``, which are some of its own, and zeros.
 
         Errors: :class:`Unsupported` if elements move between the images of a batch.
         """
         batch = self.shape[0]
-        moved = np.asarray(move(self.indices())).astype(np.int64)
+        moved = moved.astype(np.int64)
         if moved.ndim == 0 or moved.shape[0] != batch or moved.size == 0:
             raise Unsupported(
                 f"it makes the shape {moved.shape} of {self.shape}, which loses the batch of "
