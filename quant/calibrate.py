@@ -22,7 +22,8 @@ __all__ = ["Observations", "find_method", "min_max", "mse", "observe", "percenti
 Method = Callable[[Histogram, int], int]
 
 # Working memory, in values: of a batch, all tensors; of the images kept for layer-by-layer steps,
-# eight times the largest tensor, as input, output, residual and a copy are held, of codes and floats.
+# eight times the largest tensor, as input, output, residual and a copy are held, in codes and
+# in floats.
 BATCH_VALUES = 1 << 25
 SAMPLE_VALUES = 1 << 28
 SAMPLE_IMAGES = 512

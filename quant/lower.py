@@ -115,13 +115,13 @@ def lower_step(step: Step, formats: list[Format], wish: Format) -> QLayer:
     """
     layer = step.layer
     fractions = [fmt.fraction for fmt in formats]
+    kind: type[QLayer]
+    extra: dict
     match layer:
         case MaxPool():
-            fmt, kind = formats[0], QMaxPool
-            extra: dict = {"window": layer.window}
+            fmt, kind, extra = formats[0], QMaxPool, {"window": layer.window}
         case Upsample():
-            fmt, kind = formats[0], QUpsample
-            extra = {"factor": layer.factor}
+            fmt, kind, extra = formats[0], QUpsample, {"factor": layer.factor}
         case Concat():
             fmt, kind, extra = wish, QConcat, {}
         case AvgPool():

@@ -113,18 +113,22 @@ class Lowering:
                 self.values[float_layer.name] = run_float_layer(float_layer, inputs)
         if isinstance(step.layer, Conv):
             layer = self._conv(step)
-            if layer is None:
-                alone, add = step.split()
-                self._emit(self._conv(alone))
-                self._other(add)
-            else:
+            if layer is not None:
                 self._emit(layer)
+            else:
+                alone, add = step.split()
+                convolution = self._conv(alone)
+                assert convolution is not None  # only a residual can be refused
+                self._emit(convolution)
+                self._other(add)
         elif isinstance(step.layer, Concat):
             self._concat(step)
         else:
             self._other(step)
         done = {name for name in step.inputs if self.readers[name] is step}
-        done |= {layer.name for layer in (*step.layers, *self.layers[made:])} - {step.name}
+        done |= {layer.name for layer in step.layers}
+        done |= {layer.name for layer in self.layers[made:]}
+        done.discard(step.name)
         for name in done:
             self.tensors.pop(name, None)
             self.values.pop(name, None)

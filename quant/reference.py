@@ -233,12 +233,12 @@ def _convolve(x: np.ndarray, layer: QConv, kind: type) -> np.ndarray:
     """Sums of products, (images, height, width, outputs), tap after tap."""
     groups, window = layer.groups, layer.window
     outputs, per_group = layer.weight.shape[:2]
-    weight = layer.weight.astype(kind)
+    weight: np.ndarray = layer.weight.astype(kind)
     _, height, width = layer.shape
     images = len(x)
     padded = _pad(_channels_last(x), window, 0, kind)
-    sums = np.zeros((images, height, width, outputs), kind)
-    taps = np.empty((images, height, width, padded.shape[3]), kind)
+    sums: np.ndarray = np.zeros((images, height, width, outputs), kind)
+    taps: np.ndarray = np.empty((images, height, width, padded.shape[3]), kind)
     for row in range(window.kernel[0]):
         for column in range(window.kernel[1]):
             tap = _tap(padded, window, row, column, height, width)

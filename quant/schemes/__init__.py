@@ -62,7 +62,7 @@ def find_scheme(name: str) -> Scheme:
     """
     for module in pkgutil.iter_modules(__path__):
         importlib.import_module(f"{__name__}.{module.name}")
-    choices = (Named(cls.pattern, cls.usage, cls) for cls in _concrete(Scheme))
+    choices = (Named(cls.pattern, cls.usage, cls) for cls in _concrete(Scheme))  # type: ignore[type-abstract]
     cls, parameters = find("scheme", name, choices)
     return cls(name, **parameters)
 

@@ -1,11 +1,12 @@
 """Rounding of weights to a set of codes, so that the layer's output errs least.
 
-The error of output channel ``o`` is ``E[(sum(w x) - sum(v q))**2]``: ``w`` are the float weights, ``x``
-the float inputs, ``v = code * 2**-fraction`` and ``q`` the inputs of the quantized network. It is a
-quadratic form in ``v``, given by second moments of the inputs on calibration images.
+The error of an output channel is ``E[(sum(w x) - sum(v q))**2]``: ``w`` are the float weights,
+``x`` the float inputs, ``v = code * 2**-fraction`` and ``q`` the inputs of the quantized network.
+It is a quadratic form in ``v``, given by second moments of the inputs on calibration images.
 """
 
 from collections.abc import Callable
+from itertools import pairwise
 
 import numpy as np
 
@@ -46,11 +47,12 @@ def round_weights(
     weight = conv.weight.astype(np.float64).reshape(groups, conv.shape[0] // groups, -1)
     size = weight.shape[2]
     cuts = np.linspace(0, size, -(-size // PART) + 1).astype(int)
-    parts = [slice(int(a), int(b)) for a, b in zip(cuts, cuts[1:], strict=False)]
+    parts = [slice(int(a), int(b)) for a, b in pairwise(cuts)]
     moments = [inputs.moments(conv, part) for part in parts]
     power = np.concatenate([np.diagonal(qq, axis1=1, axis2=2) for qq, _ in moments], axis=1)
-    # An input that is always zero must not make its weights free: they would become anything.
-    ridge = RIDGE * power.mean(axis=1, keepdims=True) + np.finfo(np.float64).tiny
+    # Where all inputs are always zero, what is left is the error of the weights themselves.
+    mean = power.mean(axis=1, keepdims=True)
+    ridge = np.where(mean > 0, RIDGE * mean, 1.0)
     fraction = _search_fractions(weight, power + ridge, largest, nearest)[..., None]
 
     codes = np.empty(weight.shape, np.int64)
