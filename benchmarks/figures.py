@@ -1,0 +1,123 @@
+"""The figures of the chain: key, bar, published value, and how each is measured."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+__all__ = ["FIGURES", "KEYS", "Figure"]
+
+Values = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One figure.
+
+    Parameters
+    ----------
+    key : str
+    bar : str
+        What it must reach, for people; empty where there is no bar.
+    holds : function of (value, all values) to bool
+    how : str
+        How it is measured.
+    published : str
+        What others report for the same, and who.
+    form : str
+        Format of the value.
+    """
+
+    key: str
+    bar: str
+    holds: Callable[[Any, Values], bool]
+    how: str
+    published: str = ""
+    form: str = ",.4g"
+
+    def text(self, value: Any) -> str:
+        """The value for a table."""
+        return "-" if value is None else format(value, self.form)
+
+    def met(self, values: Values) -> bool:
+        """Whether the bar is reached; a figure that was never measured does not reach it."""
+        value = values[self.key]
+        return value is not None and self.holds(value, values)
+
+
+def at_most(limit: float) -> Callable[[Any, Values], bool]:
+    return lambda value, values: value <= limit
+
+
+def at_least(limit: float) -> Callable[[Any, Values], bool]:
+    return lambda value, values: value >= limit
+
+
+def equals(key: str) -> Callable[[Any, Values], bool]:
+    return lambda value, values: value == values[key]
+
+
+def free(value: Any, values: Values) -> bool:
+    """A figure without a bar."""
+    return True
+
+
+def loss(key: str, images: str, published: str = "", bar: bool = False) -> Figure:
+    """Top-1 points that quantization cost."""
+    holds = at_most(0.5) if bar else free
+    return Figure(
+        key, "<= 0.5" if bar else "", holds, f"float - quantized, {images}", published, ".2f"
+    )
+
+
+JPEG, LOSSLESS = "10,000 JPEG images", "1,000 lossless images"
+TRAINED = "with training, APoT 4/4 bit 0.51, DeepShift-Q 5 bit 1.94, INQ 5 bit 1.11"
+DIGITS = "digits, 360 held-out images"
+MACHINE = "a ResNet-20 image, log4, zynq7020 (256 MACs)"
+
+FIGURES = (
+    Figure("demo.accuracy.float", ">= 97", at_least(97), DIGITS, form=".2f"),
+    Figure(
+        "demo.accuracy.reference",
+        ">= float - 1",
+        lambda value, values: value >= values["demo.accuracy.float"] - 1,
+        DIGITS,
+        form=".2f",
+    ),
+    Figure(
+        "demo.accuracy.rtl", "= reference", equals("demo.accuracy.reference"), DIGITS, form=".2f"
+    ),
+    Figure("demo.verify.layers", "", free, "layers compared on every image"),
+    Figure("demo.verify.mismatches", "0", at_most(0), "tensors that differ in any stage"),
+    Figure("demo.cycles.predicted", "", free, "compiler", form=",d"),
+    Figure("demo.cycles.rtl", "= predicted", equals("demo.cycles.predicted"), "RTL", form=",d"),
+    Figure("demo.synth.lut", "", free, "Yosys, xc7z020", form=",d"),
+    Figure("demo.synth.dsp", "0", at_most(0), "Yosys, xc7z020"),
+    Figure("demo.synth.bram", "", free, "Yosys, xc7z020, 36 kbit"),
+    Figure("demo.seconds", "< 120", at_most(120), "tools and machine built before", form=".0f"),
+    loss("resnet20.int8.loss", JPEG, bar=True),
+    loss("resnet20.log4.loss", JPEG, f"without training: none; {TRAINED}"),
+    loss("resnet20.original.int8.loss", LOSSLESS, bar=True),
+    loss("resnet20.original.log4.loss", LOSSLESS, f"without training: none; {TRAINED}"),
+    loss("resnet8.int8.loss", LOSSLESS, "0.30, TensorFlow Lite's int8 file", bar=True),
+    loss("resnet8.log4.loss", LOSSLESS),
+    Figure("layers.checked", ">= 1000", at_least(1000), "random layers", form=",d"),
+    Figure("layers.mismatches", "0", at_most(0), "against torch and ONNX Runtime", form=",d"),
+    Figure("networks.checked", "4", at_least(4), "ResNet-20 and -8, int8 and log4", form=",d"),
+    Figure("networks.images", ">= 8 each", at_least(8), "on the RTL, of each network", form=",d"),
+    Figure("networks.mismatches", "0", at_most(0), "tensors that differ in any stage", form=",d"),
+    Figure("cycles.predicted", "", free, MACHINE, form=",d"),
+    Figure("cycles.rtl", "= predicted", equals("cycles.predicted"), MACHINE, form=",d"),
+    Figure("rtl.seconds_per_image", "< 2", at_most(2), MACHINE, form=".2f"),
+    Figure("program.seconds_per_image", "< 5", at_most(5), MACHINE, form=".2f"),
+    Figure(
+        "reference.images_per_second",
+        ">= 200",
+        at_least(200),
+        "ResNet-20, log4, batches of 64",
+        form=",.0f",
+    ),
+    Figure("resnet20.busy", ">= 0.75", at_least(0.75), "share of MAC slots, log4", form=".3f"),
+)
+"""In the order of the table."""
+
+KEYS = tuple(figure.key for figure in FIGURES)
