@@ -19,10 +19,11 @@ SHOW := sed -u -n -E 's/^(Collecting|Downloading|Building|Installing|Successfull
 demo: $(VENV)/installed-nomul
 	@$(BIN)/nomul demo
 
+# One thread a process: the processes already take all cores.
 test: $(VENV)/installed-test
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
-	$(BIN)/python -m pytest -n $(JOBS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS)
 
 lint: $(VENV)/installed-test
 	$(BIN)/ruff check

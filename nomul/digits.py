@@ -1,6 +1,8 @@
 """The demo's network: a small residual CNN, trained on scikit-learn's handwritten digits."""
 
 from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import numpy as np
 import torch
@@ -56,19 +58,10 @@ def train(images: np.ndarray, labels: np.ndarray, progress: Report, seed: int = 
     images : float32 (count, 1, 8, 8)
     labels : int (count,)
 
-    The random state and the threads of torch are left as they were. One thread trains: layers are
-    so small that two would spend their time waiting for each other.
+    One thread: the network is too small for more, which would only wait for each other. The random
+    state and the threads of torch are left as they were.
     """
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        return _train(images, labels, progress, seed)
-    finally:
-        torch.set_num_threads(threads)
-
-
-def _train(images: np.ndarray, labels: np.ndarray, progress: Report, seed: int) -> DigitsNet:
-    with torch.random.fork_rng(devices=[]):
+    with one_thread(), torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         network = DigitsNet().train()
         x, y = torch.from_numpy(images), torch.from_numpy(labels.astype(np.int64))
@@ -86,6 +79,17 @@ def _train(images: np.ndarray, labels: np.ndarray, progress: Report, seed: int) 
     return network.eval()
 
 
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """torch works on one thread for a while."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
 def shifted(images: torch.Tensor) -> torch.Tensor:
     """The images moved together by up to one pixel in each direction."""
     row, column = torch.randint(0, 3, (2,)).tolist()
@@ -96,4 +100,6 @@ def shifted(images: torch.Tensor) -> torch.Tensor:
 def trained(progress: Report = lambda done, total, label: None) -> DigitsNet:
     """The network, trained on the digits' training images."""
     data = digits()
-    return train(PREPROCESSINGS["digits"](1)(data.train_images), data.train_labels, progress)
+    return train(
+        PREPROCESSINGS["digits"](1)(np.asarray(data.train_images)), data.train_labels, progress
+    )

@@ -27,8 +27,8 @@ def import_error(model: nn.Module | Path, graph: Graph, x: np.ndarray) -> float:
     """
     expected = run_module(model, x) if isinstance(model, nn.Module) else run_onnx(model, x)
     expected = expected.reshape(len(x), -1).astype(np.float64)
-    found = run_float(graph, x, keep=[graph.output])[graph.output].reshape(len(x), -1)
-    found = torch.from_numpy(found).double()
+    output = run_float(graph, x, keep=[graph.output])[graph.output].reshape(len(x), -1)
+    found = torch.from_numpy(output).double()
     if sums_to_one(expected) and expected.min() >= 0:
         found = found.softmax(dim=1)
     elif expected.max() <= 0 and sums_to_one(np.exp(expected)):
@@ -54,4 +54,5 @@ def run_onnx(path: Path, x: np.ndarray) -> np.ndarray:
     name = evaluator.input_names[0]
     rank = len(evaluator.input_types[0].tensor_type.shape.dim)
     images = [image[None] if rank == 4 else image.reshape(1, -1) for image in x]
-    return np.concatenate([evaluator.run(None, {name: image})[0] for image in images])
+    outputs: list = [evaluator.run(None, {name: image}) for image in images]
+    return np.concatenate([np.asarray(results[0]) for results in outputs])
