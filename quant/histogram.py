@@ -11,7 +11,7 @@ class Histogram:
     """How often a tensor takes which values.
 
     ``BINS`` equal bins for each sign cover sizes from 0 to ``limit``, a power of two that doubles
-    (neighbouring bins merge) whenever a larger value comes; exact zeros are counted apart.
+    (neighbouring bins merge) whenever a value is not below it; exact zeros are counted apart.
 
     Attributes
     ----------
@@ -20,7 +20,7 @@ class Histogram:
     zeros : int
         Number of exact zeros.
     positive, negative : int64 (BINS,)
-        Counts; bin ``i`` holds sizes from ``i * limit / BINS`` to ``(i + 1) * limit / BINS``.
+        Counts; bin ``i`` holds sizes from ``i * limit / BINS`` to below ``(i + 1) * limit / BINS``.
     limit : float
         End of the last bin; 0 while nothing but zeros has come.
     """
@@ -38,14 +38,14 @@ class Histogram:
         self.low = min(self.low, float(values.min()))
         self.high = max(self.high, float(values.max()))
         largest = max(self.high, -self.low)
-        if largest > self.limit:
-            self._grow(2.0 ** np.ceil(np.log2(largest)))
+        if largest >= self.limit and largest > 0:
+            self._grow(float(np.ldexp(1.0, np.frexp(largest)[1])))
         if self.limit == 0:
             self.zeros += values.size
             return
-        # Column 0 of one joint count is for negative values, so one pass bins both signs.
+        # One count bins both signs: the negative sizes first, then the positive ones.
         scaled = values.ravel() * np.float64(BINS / self.limit)
-        index = np.minimum(np.abs(scaled), BINS - 1).astype(np.int64)
+        index = np.abs(scaled).astype(np.int64)
         counts = np.bincount(index + BINS * (scaled > 0), minlength=2 * BINS)
         zeros = int(values.size - np.count_nonzero(values))
         counts[0] -= zeros
@@ -54,7 +54,7 @@ class Histogram:
         self.positive += counts[BINS:]
 
     def _grow(self, limit: float) -> None:
-        merge = int(limit / self.limit) if self.limit else 1
+        merge = int(min(limit / self.limit, BINS)) if self.limit else 1
         for name in ("positive", "negative"):
             merged = np.zeros(BINS, np.int64)
             np.add.at(merged, np.arange(BINS) // merge, getattr(self, name))

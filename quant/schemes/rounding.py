@@ -30,9 +30,9 @@ def round_weights(
 
     A channel's fraction is the one of least error ``sum(E[q**2] * (v - w)**2)`` under nearest
     rounding, tried from the finest that saturates nothing, less 1, to ``FINER_OCTAVES`` above it.
-    Then the weights are visited one by one, ``SWEEPS`` times over, and each moves to the code that
-    is best given all others (coordinate descent), which makes up for the errors of the others and
-    of earlier layers.
+    Then a channel's weights are rounded one after another; the rest makes up for each error (as
+    GPTQ does, Frantar et al., ICLR 2023). Last they are visited again, ``SWEEPS`` times over, and
+    each moves to the code that is best given all others (coordinate descent).
 
     Parameters
     ----------
@@ -59,7 +59,10 @@ def round_weights(
     for part, (qq, xq) in zip(parts, moments, strict=True):
         w = weight[:, :, part]
         plain = ridge[:, :, None] * np.eye(w.shape[2])
-        codes[:, :, part] = _descend(w, fraction, qq + plain, xq + plain, nearest)
+        qq, xq = qq + plain, xq + plain
+        start = _feed_back(w, fraction, qq, xq, nearest)
+        values = _descend(start, w, fraction, qq, xq, nearest)
+        codes[:, :, part] = np.rint(np.ldexp(values, fraction)).astype(np.int64)
     return codes.reshape(conv.weight.shape).astype(np.int32), fraction.reshape(-1).astype(np.int32)
 
 
@@ -82,11 +85,34 @@ def _rounded(weight: np.ndarray, fraction: np.ndarray, nearest: Nearest) -> np.n
     return np.ldexp(nearest(np.ldexp(weight, fraction)).astype(np.float64), -fraction)
 
 
-def _descend(
+def _feed_back(
     w: np.ndarray, fraction: np.ndarray, qq: np.ndarray, xq: np.ndarray, nearest: Nearest
 ) -> np.ndarray:
-    """Codes by coordinate descent on ``v qq v' - 2 w xq v'``; groups first, then outputs."""
-    v = _rounded(w, fraction, nearest)
+    """Values rounded one after another from the best real weights, (groups, outputs, inputs).
+
+    With ``U' U`` the Cholesky form of the inverse of ``qq``, the weights after ``k`` that are best
+    given an error of weight ``k`` move by ``-error * U[k, k + 1 :] / U[k, k]``.
+    """
+    best = np.linalg.solve(qq, (w @ xq).transpose(0, 2, 1)).transpose(0, 2, 1)
+    upper = np.linalg.cholesky(np.linalg.inv(qq)).transpose(0, 2, 1)
+    v = np.empty_like(best)
+    for k in range(best.shape[2]):
+        v[:, :, k] = _rounded(best[:, :, k], fraction[..., 0], nearest)
+        error = (best[:, :, k] - v[:, :, k]) / upper[:, None, k, k]
+        best[:, :, k + 1 :] -= error[..., None] * upper[:, None, k, k + 1 :]
+    return v
+
+
+def _descend(
+    start: np.ndarray,
+    w: np.ndarray,
+    fraction: np.ndarray,
+    qq: np.ndarray,
+    xq: np.ndarray,
+    nearest: Nearest,
+) -> np.ndarray:
+    """Values by coordinate descent on ``v qq v' - 2 w xq v'`` from ``start``."""
+    v = start.copy()
     slope = v @ qq - w @ xq
     for _ in range(SWEEPS):
         moved = False
@@ -99,4 +125,4 @@ def _descend(
                 slope += change[..., None] * qq[:, None, k]
         if not moved:
             break
-    return np.rint(np.ldexp(v, fraction)).astype(np.int64)
+    return v
