@@ -122,7 +122,7 @@ def visit_reference(qgraph: QuantizedGraph, codes: np.ndarray) -> Iterator[tuple
 def predict(
     qgraph: QuantizedGraph,
     images: np.ndarray,
-    batch: int = 64,
+    batch: int = 32,
     progress: Callable[[int, int, str], None] | None = None,
 ) -> np.ndarray:
     """What the network returns for preprocessed images: float64 (images, outputs).

@@ -10,7 +10,8 @@ BITS, WORDS = 24, 16
 
 
 def contents():
-    return [random.Random(7).getrandbits(BITS) for _ in range(2 * WORDS)]
+    generator = random.Random(7)
+    return [generator.getrandbits(BITS) for _ in range(2 * WORDS)]
 
 
 async def load(ctx, dut, words):

@@ -20,7 +20,8 @@ async def load(ctx, dut, words):
 
 
 def contents(seed=0):
-    words = [random.Random(seed).getrandbits(BITS) for _ in range(DEPTH)]
+    generator = random.Random(seed)
+    words = [generator.getrandbits(BITS) for _ in range(DEPTH)]
     words[0], words[1] = 0, 2**BITS - 1
     return words
 
@@ -30,7 +31,8 @@ def test_stream_of_words(stall):
     dut = Store(BITS, DEPTH)
     bench = Bench(dut)
     words = contents()
-    addresses = [random.Random(1).randrange(DEPTH) for _ in range(60)] + [0, DEPTH - 1]
+    generator = random.Random(1)
+    addresses = [generator.randrange(DEPTH) for _ in range(60)] + [0, DEPTH - 1]
     sent, received = [], []
 
     async def sender(ctx):
