@@ -4,9 +4,7 @@ import time
 from functools import cache
 from typing import Any
 
-import numpy as np
-import torch
-
+from benchmarks.accuracy import measure
 from benchmarks.layers import check_layers
 from compiler.compile import compile as compile_graph
 from nomul.demo import run_demo
@@ -138,24 +136,5 @@ def networks(progress: Report) -> dict[str, Any]:
 
 def accuracy(progress: Report) -> dict[str, Any]:
     """Top-1 points lost against the float network on the same images."""
-    found = {}
-    for key, name, dataset in (
-        ("resnet20", "resnet20", "cifar10-jpeg"),
-        ("resnet20.original", "resnet20-original", "cifar10-lossless"),
-        ("resnet8", "resnet8", "cifar10-lossless"),
-    ):
-        images = test_images(name, dataset)
-        with torch.no_grad():
-            batches = torch.from_numpy(images.x).split(256)
-            scores = torch.cat([network(name)[0](batch) for batch in batches]).numpy()
-        exact = top1(scores, images.labels)
-        for scheme in SCHEMES:
-            qgraph = quantized(name, scheme, dataset)
-            lossy = top1(predict(qgraph, images.x, progress=progress), images.labels)
-            found[f"{key}.{scheme}.loss"] = exact - lossy
-    return found
-
-
-def top1(scores: np.ndarray, labels: np.ndarray) -> float:
-    """Percent of the images whose label has the largest score."""
-    return 100 * float(np.mean(scores.argmax(axis=1) == labels))
+    found = measure(SCHEMES, report=lambda label: progress(0, None, label))
+    return {key: value for key, value in found.items() if key.endswith(".loss")}

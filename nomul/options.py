@@ -95,7 +95,7 @@ def image_options(count: int | None) -> Decorator:
             "--count",
             type=int,
             default=count,
-            show_default="all" if count is None else str(count),
+            show_default="all" if count is None else True,
             help="How many images.",
         ),
         click.option(

@@ -51,10 +51,14 @@ class Stage:
     def __init__(self, title: str, progress: Progress) -> None:
         self.title = title
         self.progress = progress
+        self.label = ""
         self.task = progress.add_task(title, total=None)
 
     def __call__(self, done: int, total: int | None, label: str) -> None:
-        """Show how far it is."""
+        """Show how far it is; what has no end in sight is also told where there is no bar."""
+        if total is None and label != self.label:
+            self.say(label)
+        self.label = label
         self.progress.update(
             self.task, completed=done, total=total, description=f"{self.title}: {label}"
         )

@@ -23,9 +23,17 @@ __all__ = ["command"]
 @click.command("quantize", cls=Verb)
 @click.argument("source")
 @network_options
-@click.option("--scheme", default="log4", show_default=True, help="How weights become integers.")
 @click.option(
-    "--calibration", default="mse", show_default=True, help="How activation scales are chosen."
+    "--scheme",
+    default="log4",
+    show_default=True,
+    help="How weights become integers: int8, log<b> or log<b>x2 (b = 2..6).",
+)
+@click.option(
+    "--calibration",
+    default="mse",
+    show_default=True,
+    help="How activation scales are chosen: mse, min-max or percentile.",
 )
 @click.option(
     "--bias-correction/--no-bias-correction",
