@@ -9,7 +9,7 @@ from compiler.settings import setting_key
 from compiler.tensor import PlacedTensor
 from quant.errors import NoMulError
 from rtl.architecture import Architecture
-from rtl.isa import SHIFT, VERSION, Accumulate, Nest, Opcode, Path, encode
+from rtl.isa import COORDINATE, SHIFT, VERSION, Accumulate, Nest, Opcode, Path, encode
 from rtl.packing import pieces
 
 __all__ = ["Emitter", "pack_parameters", "parameter_bits", "unpack_parameters"]
@@ -116,6 +116,7 @@ class Emitter:
         Padding can put the first address outside the tensor, and even outside its bank, which the
         machine takes from the first address: the address is wrapped within the bank.
         """
+        self.check_coordinates(walk)
         address = walk.address
         if within is not None:
             bank_words = self.architecture.memory.feature_words
@@ -128,6 +129,23 @@ class Emitter:
             ) from None
         for opcode, fields in instructions:
             self.set(opcode, **fields)
+
+    def check_coordinates(self, walk: Walk) -> None:
+        """Refuse rows and columns that would wrap, and so come back into the map.
+
+        Errors: :class:`NoMulError`. The first ones are checked by the instruction that holds them.
+        """
+        largest = (1 << COORDINATE.width - 1) - 1
+        for what, first, strides in (
+            ("rows", walk.row, [level.row for level in walk.levels]),
+            ("columns", walk.column, [level.column for level in walk.levels]),
+        ):
+            end = first + sum((level.count - 1) * s for level, s in zip(walk.levels, strides))
+            if end > largest:
+                raise NoMulError(
+                    f"layer {self.name} reads {what} up to {end}, padding included, a machine "
+                    f"counts to {largest}; use smaller images or less padding"
+                )
 
     def add_weights(self, words: np.ndarray) -> int:
         """Append weight words; the address of the first."""

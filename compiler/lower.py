@@ -55,12 +55,12 @@ def convolution(emitter: Emitter, layer: QConv) -> None:
     architecture = emitter.architecture
     source, output = emitter.tensors[layer.inputs[0]], emitter.tensors[layer.name]
     residual = emitter.tensors[layer.inputs[1]] if len(layer.inputs) > 1 else None
+    for what, shifts in (("shift", layer.shift), ("residual shift", layer.residual_shift)):
+        check_shift(layer.name, what, int(shifts.min()))
+        check_shift(layer.name, what, int(shifts.max()))
     limits = [emitter.limits[name] for name in layer.inputs]
     sums = convolution_limits(layer, limits[0], limits[1] if residual else None)
     check_sum(layer.name, sums, architecture.accumulator_bits)
-    check_shift(layer.name, "shift", int(layer.shift.min()))
-    for what, shifts in (("shift", layer.shift), ("residual shift", layer.residual_shift)):
-        check_shift(layer.name, what, int(shifts.max()))
 
     engine = mapping.find(architecture.engine)
     task = Convolution(layer.name, layer.weight, layer.window, layer.groups, source, output)
@@ -160,8 +160,9 @@ def add(emitter: Emitter, layer: QAdd) -> None:
     bits = emitter.architecture.accumulator_bits
     (a_low, a_high), (b_low, b_high) = (emitter.limits[name] for name in layer.inputs)
     a, b = layer.shifts
-    check_sum(layer.name, ((a_low << a) + (b_low << b), (a_high << a) + (b_high << b)), bits)
+    check_shift(layer.name, "left shift", a)
     check_shift(layer.name, "residual shift", b)
+    check_sum(layer.name, ((a_low << a) + (b_low << b), (a_high << a) + (b_high << b)), bits)
     passes = multiplier_passes(emitter, layer.name, 1 << a)
     residual = emitter.tensors[layer.inputs[1]]
     elementwise(emitter, layer, passes, Uniform(layer.shift, residual, b))
@@ -171,6 +172,7 @@ def requantize(emitter: Emitter, layer: QRequantize) -> None:
     """A copy whose codes are shifted and clipped."""
     # A shift to the left and one to the right of what is not rounded yet cancel.
     left, shift = max(layer.left - layer.shift, 0), max(layer.shift - layer.left, 0)
+    check_shift(layer.name, "left shift", left)
     low, high = emitter.limits[layer.inputs[0]]
     bits = emitter.architecture.accumulator_bits
     check_sum(layer.name, (low << left, high << left), bits)

@@ -14,6 +14,7 @@ import numpy as np
 
 from compiler.layout import Layout
 from compiler.memory import Banks, Buffer
+from compiler.widths import check_shift
 from quant.graph import Shape, Window
 from quant.numbers import Format
 from quant.quantized import QAdd, QConcat, QConv, QLayer, QRequantize, QuantizedGraph
@@ -166,7 +167,11 @@ def with_layout(layer: QLayer, tensors: dict[str, Tensor], lanes: int) -> tuple[
 
 
 def add_as_convolution(layer: QAdd) -> QConv:
-    """``(a << s0) + (b << s1)`` as a 1x1 convolution of ``a`` with the residual ``b``."""
+    """``(a << s0) + (b << s1)`` as a 1x1 convolution of ``a`` with the residual ``b``.
+
+    Errors: :class:`NoMulError` for a left shift that no weight can hold.
+    """
+    check_shift(layer.name, "left shift", layer.shifts[0])
     channels = layer.shape[0]
     each = np.ones(channels, np.int32)
     return QConv(
@@ -176,7 +181,7 @@ def add_as_convolution(layer: QAdd) -> QConv:
         format=layer.format,
         low=layer.low,
         high=layer.high,
-        weight=np.eye(channels, dtype=np.int32)[:, :, None, None] << layer.shifts[0],
+        weight=np.eye(channels, dtype=np.int64)[:, :, None, None] << layer.shifts[0],
         weight_fraction=0 * each,
         bias=np.zeros(channels, np.int64),
         shift=layer.shift * each,

@@ -10,7 +10,17 @@ from amaranth.lib import data
 from compiler.nest import sequence, strides
 from quant.errors import NoMulError
 from rtl.architecture import Architecture
-from rtl.isa import LEVELS, VERSION, Accumulate, Instruction, Nest, Opcode, Path, decode
+from rtl.isa import (
+    COORDINATE,
+    LEVELS,
+    VERSION,
+    Accumulate,
+    Instruction,
+    Nest,
+    Opcode,
+    Path,
+    decode,
+)
 
 __all__ = ["ProgramError", "Run", "Settings", "decode_fields", "encode_fields", "execute"]
 
@@ -54,8 +64,8 @@ def decode_fields(layout: data.StructLayout, word: int) -> dict[str, int]:
 class Settings:
     """Settings as instructions have written them; they keep their values from run to run.
 
-    A setting that no instruction of the program has written is not defined: programs run one
-    after another on a machine, and the next does not know what the one before it left.
+    A machine has 0 where no instruction of the program has written; a run that needs such a
+    setting is an error here, because no compiler leaves it to chance.
     """
 
     def __init__(self) -> None:
@@ -136,10 +146,12 @@ class Run:
         return sequence(self.origin(nest)["address"], counts, strides(counts, step)) % words
 
     def coordinates(self, name: str) -> np.ndarray:
-        """``row`` or ``column`` of every activation word."""
+        """``row`` or ``column`` of every activation word, modulo the width of a coordinate."""
         counts = self.counts(Nest.ACTIVATION)
         step = [self.settings.get(Opcode.STEP, i)[name] for i in range(len(counts))]
-        return sequence(self.origin(Nest.ACTIVATION)[name], counts, strides(counts, step))
+        values = sequence(self.origin(Nest.ACTIVATION)[name], counts, strides(counts, step))
+        half = 1 << COORDINATE.width - 1
+        return (values + half) % (2 * half) - half
 
     def engine_settings(self, layout: data.StructLayout) -> dict[str, int]:
         """The engine's settings by its layout."""

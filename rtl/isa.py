@@ -133,7 +133,7 @@ LAYOUTS: dict[Opcode, data.StructLayout] = {
             "residual_signed": 1,
         }
     ),
-    # Outputs are saturated to low .. high.
+    # Outputs are saturated to low .. high, which are codes of the machine.
     Opcode.RANGE: data.StructLayout({"low": CODE, "high": CODE}),
     # Start. `signed`: whether activations are two's complement. `layer` is for people.
     Opcode.RUN: data.StructLayout(

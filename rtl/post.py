@@ -49,7 +49,8 @@ class PostLane(wiring.Component):
     sum : In(signed(bits))
     residual : In(signed(code_bits + 1))
     parameters : In(parameter_word)
-    low, high : In(CODE)
+    low, high : In(signed(code_bits + 1))
+        Codes, signed or not.
     code : Out(code_bits)
     """
 
@@ -63,8 +64,8 @@ class PostLane(wiring.Component):
                 "sum": In(signed(bits)),
                 "residual": In(signed(code_bits + 1)),
                 "parameters": In(parameter_word(bits)),
-                "low": In(CODE),
-                "high": In(CODE),
+                "low": In(signed(code_bits + 1)),
+                "high": In(signed(code_bits + 1)),
                 "code": Out(code_bits),
             }
         )
@@ -109,19 +110,32 @@ class PostLane(wiring.Component):
         half, rest = Signal(reset_less=True), Signal(reset_less=True)
         m.d.comb += [
             shifted.eq(Cat(Const(0, 1), total).as_signed() >> shift[1]),
-            # Ones below the bit of one half: 2**(shift - 1) - 1.
-            below.eq(((Const(1, bits) << shift[1]) - 1) >> 1),
+            # Ones below the bit of one half: bit i where shift > i + 1. A table each, which takes
+            # one look-up table where a shift and a subtraction take several.
+            below.eq(Cat(Const(-1 << i + 2, 32).bit_select(shift[1], 1) for i in range(bits))),
         ]
         m.d.sync += [
             floor.eq(shifted >> 1),
             half.eq(shifted[0]),
             rest.eq((total & below).any()),
         ]
-        # 4: to the nearest, ties to even.
-        rounded = Signal(signed(bits), reset_less=True)
-        m.d.sync += rounded.eq(floor + (half & (rest | floor[0])))
+        # 4: to the nearest, ties to even. Only a floor near the codes matters from here on.
+        near = self.code_bits + 1
+        rounded = Signal(signed(near + 1), reset_less=True)
+        far, negative = Signal(reset_less=True), Signal(reset_less=True)
+        m.d.sync += [
+            rounded.eq(floor[:near].as_signed() + (half & (rest | floor[0]))),
+            far.eq((floor >> near - 1) != floor[-1].replicate(bits).as_signed()),
+            negative.eq(floor[-1]),
+        ]
         # 5: saturated.
-        m.d.sync += self.code.eq(saturated(rounded, self.low, self.high, self.code_bits))
+        m.d.sync += self.code.eq(
+            Mux(
+                far,
+                Mux(negative, self.low, self.high)[: self.code_bits],
+                saturated(rounded, self.low, self.high, self.code_bits),
+            )
+        )
         return m
 
 
@@ -255,8 +269,8 @@ class PostProcess(wiring.Component):
             m.d.comb += [
                 lane.sum.eq(total),
                 lane.residual.eq(residual),
-                lane.low.eq(settings.low),
-                lane.high.eq(settings.high),
+                lane.low.eq(settings.low[: self.code_bits + 1].as_signed()),
+                lane.high.eq(settings.high[: self.code_bits + 1].as_signed()),
                 self.o[i].eq(lane.code),
             ]
             with m.If(settings.uniform):

@@ -208,6 +208,10 @@ class ProgramSimulator:
             distinct = all(len(np.unique(a)) == positions for a in addresses[:, 0, 0])
             self.require(run, same and distinct, "sums of different outputs share an accumulator")
         shifts = [run.settings.get(Opcode.PASS, p) for p in range(0 if largest else passes)]
+        reach = 1 << self.architecture.pass_shift_bits
+        self.require(
+            run, all(s["shift"] < reach for s in shifts), "PASS shifts further than the machine can"
+        )
         for group in range(groups):
             if largest:
                 finished[:, group] = sums[:, group].max(axis=(1, 2))
@@ -228,6 +232,9 @@ class ProgramSimulator:
         """Codes [N, words, lanes] and the residual addresses that are read."""
         post = run.settings.get(Opcode.POST)
         limits = run.settings.get(Opcode.RANGE)
+        half = 1 << self.architecture.activation_bits
+        held = all(-half <= limits[name] < half for name in ("low", "high"))
+        self.require(run, held, "RANGE is wider than the machine's codes")
         groups = run.counts(Nest.SUM)[3]
         images, words, lanes = finished.shape
         total = finished.reshape(images, groups, words // groups, lanes)

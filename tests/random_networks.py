@@ -179,11 +179,13 @@ def random_window(source: np.random.Generator, height: int, width: int) -> Windo
             return window
 
 
-def random_network(seed: int, layers: int = 8, weight_bits: int = 8) -> QuantizedGraph:
-    """A network of about ``layers`` random layers that each follow from those before."""
+def random_network(
+    seed: int, layers: int = 8, weight_bits: int = 8, bits: int = 8
+) -> QuantizedGraph:
+    """A network of ``layers`` random layers that each follow from those before."""
     source = np.random.default_rng(seed)
     shape = tuple(source.integers(1, (21, 9, 9)).tolist())
-    net = NetworkBuilder(shape, source, 8, bool(source.integers(2)), weight_bits)
+    net = NetworkBuilder(shape, source, bits, bool(source.integers(2)), weight_bits)
     while len(net.layers) < layers:
         names = ["input", *(layer.name for layer in net.layers)]
         x = names[-1] if source.integers(3) else str(source.choice(names))

@@ -9,7 +9,7 @@ from compiler.program import Program
 from quant.errors import NoMulError
 from quant.reference import run_reference
 from rtl.accelerator import Accelerator
-from rtl.architecture import load_architecture
+from rtl.architecture import Architecture, load_architecture
 from rtl.design import Design
 from rtl.isa import Opcode, encode
 from rtl.registers import Control, Register, State
@@ -18,6 +18,33 @@ from sim.program import ProgramSimulator
 from tests.random_networks import random_codes, random_network
 
 SEEDS = 40
+
+
+def architecture(lanes: int, term_bits: int, **numbers: int) -> Architecture:
+    """A small machine whose accumulators hold few positions, so that maps fall into tiles."""
+    return Architecture.from_dict(
+        {
+            "name": f"lanes{lanes}",
+            "part": "xc7z020",
+            "clock_mhz": 100,
+            "engine": {"kind": "shift_gemm", "lanes": lanes, "term_bits": term_bits},
+            "numbers": numbers,
+            "memory": {
+                "feature_words": 4096,
+                "weight_words": 50_000,
+                "parameter_words": 1000,
+                "accumulator_words": 16,
+                "instruction_words": 4096,
+            },
+        }
+    )
+
+
+OTHERS = (
+    # Feature words of half a bus word; of two and a half, which take four pieces.
+    architecture(4, 5, activation_bits=4, accumulator_bits=20, pass_shift_bits=3),
+    architecture(16, 2, activation_bits=5, accumulator_bits=24, pass_shift_bits=4),
+)
 
 
 @pytest.fixture(scope="module")
@@ -41,6 +68,16 @@ def test_networks_equal_the_reference_in_every_layer_and_cycle(
     except NoMulError as error:
         assert "tiny" in str(error)  # does not fit: refused by name, tested elsewhere
         return
+    assert_equal_in_every_layer(machine, program, tensors, codes)
+
+
+def assert_equal_in_every_layer(
+    machine: CompiledModel,
+    program: Program,
+    tensors: dict[str, np.ndarray],
+    codes: np.ndarray,
+) -> None:
+    """Outputs of the first image, every layer of the second, and the cycles of both."""
     driver = Driver(machine, program)
     output, cycles = driver.run(codes[0])
     np.testing.assert_array_equal(output, tensors[program.output.name][0])
@@ -51,6 +88,22 @@ def test_networks_equal_the_reference_in_every_layer_and_cycle(
 
     _, cycles = driver.trace(codes[1], visit)
     assert cycles == program.cycles
+
+
+@pytest.mark.parametrize("other", OTHERS, ids=lambda other: other.name)
+def test_other_machines(other: Architecture) -> None:
+    machine = CompiledModel.build(Design(Accelerator, (other,), "accelerator"))
+    fitting = 0
+    for seed in range(SEEDS):
+        graph = random_network(seed, weight_bits=5, bits=other.activation_bits)
+        codes = random_codes(graph, 2, np.random.default_rng(seed))
+        try:
+            program = compile(graph, other)
+        except NoMulError:
+            continue
+        assert_equal_in_every_layer(machine, program, run_reference(graph, codes), codes)
+        fitting += 1
+    assert fitting >= SEEDS // 2
 
 
 def test_most_random_networks_fit() -> None:

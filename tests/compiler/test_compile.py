@@ -96,6 +96,42 @@ def test_shift_too_large():
     net.layers[0].shift[2] = 40
     with pytest.raises(NoMulError, match=r"layer layer0: a shift of 40 is outside 0 .. 31"):
         compile(net.graph(), "tiny")
+    net.layers[0].shift[2] = 4
+    net.layers[0].residual_shift[1] = -1
+    with pytest.raises(NoMulError, match=r"layer layer0: a residual shift of -1 is outside"):
+        compile(net.graph(), "tiny")
+
+
+@pytest.mark.parametrize("odd_layout", [False, True])
+def test_left_shift_too_large(odd_layout):
+    # Tensors of the same layout are added past the engine, others by a convolution.
+    net = small((12, 4, 4))
+    a = net.conv("input", 12)
+    if odd_layout:
+        parts = [net.conv("input", 6), net.conv("input", 6)]
+        a = net.concat(parts[0], net.same_format(parts[1], parts[0]))
+    net.sum(a, "input")
+    object.__setattr__(net.layers[-1], "shifts", (32, 0))
+    name = net.layers[-1].name
+    with pytest.raises(NoMulError, match=f"layer {name}: a left shift of 32 is outside 0 .. 31"):
+        compile(net.graph(), "tiny")
+
+
+def test_requantization_too_far_to_the_left():
+    net = small()
+    net.requantize("input")
+    object.__setattr__(net.layers[-1], "left", 40)
+    object.__setattr__(net.layers[-1], "shift", 0)
+    with pytest.raises(NoMulError, match="layer layer0: a left shift of 40 is outside"):
+        compile(net.graph(), "tiny")
+
+
+def test_padding_beyond_what_a_machine_counts():
+    # Column 9000 would be column 808 again.
+    net = small((1, 1, 4000))
+    net.conv("input", 1, Window(stride=(1, 4), padding=(0, 0, 0, 5001)))
+    with pytest.raises(NoMulError, match=r"layer0 reads columns up to 9000, .* counts to 4095"):
+        compile(net.graph(), machine(feature_words=8192, accumulator_words=4096))
 
 
 def test_factor_out_of_reach():

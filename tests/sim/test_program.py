@@ -100,15 +100,11 @@ def test_narrow_codes_in_wide_lanes():
 
 def test_network_without_layers():
     net = NetworkBuilder((5, 3, 3), np.random.default_rng(2))
-    graph = dataclasses.replace(net.graph() if net.layers else empty(net), name="empty")
+    net.requantize("input")
+    graph = dataclasses.replace(net.graph("empty"), layers=(), output="input")
     codes = random_codes(graph, 2, np.random.default_rng(0))
     result = ProgramSimulator(compile(graph, machine())).run(codes)
     assert np.array_equal(result.outputs, codes)
-
-
-def empty(net):
-    net.requantize("input")
-    return dataclasses.replace(net.graph(), layers=(), output="input")
 
 
 def test_depthwise_and_groups():
@@ -221,6 +217,16 @@ def test_nests_that_do_not_agree():
         last = loops[place]["last"] - 1
         with pytest.raises(ProgramError, match=what):
             run_changed(changed(program, Opcode.LOOP, place, last=last))
+
+
+def test_codes_that_the_machine_has_not():
+    with pytest.raises(ProgramError, match="RANGE is wider than the machine's codes"):
+        run_changed(changed(small_program(), Opcode.RANGE, high=256))
+
+
+def test_a_shift_that_the_machine_has_not():
+    with pytest.raises(ProgramError, match="PASS shifts further than the machine can"):
+        run_changed(changed(small_program(), Opcode.PASS, shift=8))
 
 
 def test_max_on_the_engine():
