@@ -2,8 +2,7 @@
 
 import io
 import json
-import os
-import tempfile
+import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,8 +15,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
+from rich.text import Text
 
-from quant.errors import NoMulError
+from quant.files import write_bytes
 
 __all__ = [
     "Report",
@@ -28,12 +28,14 @@ __all__ = [
     "stage",
     "table",
     "write_array",
-    "write_bytes",
     "write_json",
 ]
 
-LONGEST_WORD = 18
-"""A longer word of a table may be folded within itself."""
+NARROWEST = 8
+"""Width that a column of text keeps where the terminal is too narrow for it."""
+
+UNLIMITED = 10_000
+"""A width that no table reaches."""
 
 console = Console(highlight=False)
 """Results: standard output."""
@@ -97,7 +99,8 @@ def stage(title: str) -> Iterator[Stage]:
 def table(title: str, columns: list[str], rows: list[list[Any]], left: int = 1) -> None:
     """Print a table; the first ``left`` columns are text, the others are numbers.
 
-    Where the terminal is narrow text is folded: a number that lost digits would be wrong.
+    On a narrow terminal text is folded, numbers never: one that lost digits would be wrong. What
+    is no terminal takes the table as wide as it is.
     """
     grid = Table(
         header_style="bold",
@@ -106,22 +109,29 @@ def table(title: str, columns: list[str], rows: list[list[Any]], left: int = 1) 
         pad_edge=False,
         collapse_padding=True,
     )
+    foldable = 0
     for index, column in enumerate(columns):
         text = index < left
         cells = [column, *(show(row[index]) for row in rows)]
-        words = [word for cell in cells for word in cell.split(" ")]
+        width = max(Text.from_markup(cell).cell_len for cell in cells)
+        least = min(width, NARROWEST) if text else width
+        foldable += width - least
         grid.add_column(
             column,
             justify="left" if text else "right",
             overflow="fold",
             no_wrap=not text,
-            min_width=min(max(map(len, words)), LONGEST_WORD) if text else None,
+            min_width=least,
         )
     for row in rows:
         grid.add_row(*(show(cell) for cell in row))
+    natural = console.measure(grid, options=console.options.update(max_width=UNLIMITED)).maximum
+    if natural > console.width:
+        narrowest = natural - foldable
+        grid.width = max(console.width, narrowest) if console.is_terminal else natural
     # Not as the grid's own title, which would be folded at the grid's width.
-    console.print(escape(title), style="bold")
-    console.print(grid)
+    console.print(escape(title), style="bold", soft_wrap=True)
+    console.print(grid, crop=False)
     console.print()
 
 
@@ -139,7 +149,7 @@ def show(value: Any) -> str:
         return f"{value:,}"
     if isinstance(value, float):
         return f"{value:.3g}" if abs(value) < 100 else f"{value:,.0f}"
-    return str(value)
+    return escape(str(value))
 
 
 def plural(count: int, noun: str) -> str:
@@ -151,40 +161,23 @@ def plural(count: int, noun: str) -> str:
     return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
 
 
-def write_bytes(path: str | Path, content: bytes) -> None:
-    """Write a whole file or nothing.
-
-    Errors: :class:`NoMulError` where the folder is missing or cannot be written to.
-    """
-    path = Path(path)
-    if path.is_dir():
-        raise NoMulError(f"{path} is a folder; name a file to write")
-    try:
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        try:
-            with os.fdopen(handle, "wb") as stream:
-                stream.write(content)
-            os.chmod(temporary, 0o666 & ~umask())
-            os.replace(temporary, path)
-        except BaseException:
-            Path(temporary).unlink(missing_ok=True)
-            raise
-    except OSError as error:
-        raise NoMulError(
-            f"{path} cannot be written ({error.strerror}); name a file in a folder that can"
-        ) from error
-
-
-def umask() -> int:
-    """The process's mask of file permissions."""
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
-
-
 def write_json(path: str | Path, figures: dict[str, Any]) -> None:
-    """Write figures as a JSON file, whole or not at all."""
-    write_bytes(path, (json.dumps(figures, indent=2) + "\n").encode())
+    """Write figures as a JSON file, whole or not at all; what is not finite becomes null."""
+    text = json.dumps(finite(figures), indent=2, allow_nan=False)
+    write_bytes(path, f"{text}\n".encode())
+
+
+def finite(value: Any) -> Any:
+    """Figures as JSON can hold them: it knows neither NaN nor infinity.
+
+    >>> finite({"sqnr": [1.5, float("inf")]})
+    {'sqnr': [1.5, None]}
+    """
+    if isinstance(value, dict):
+        return {key: finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def write_array(path: str | Path, array: np.ndarray) -> None:

@@ -6,14 +6,17 @@ one tensor that no layer makes. A linear layer is a convolution whose kernel cov
 input, so ``flatten`` leaves no trace.
 """
 
+import io
 import json
 import zipfile
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields, is_dataclass
 from pathlib import Path
 
 import numpy as np
 
-from quant.errors import NoMulError
+from quant.errors import NoMulError, first_line
+from quant.files import write_bytes
 
 __all__ = [
     "Add",
@@ -27,8 +30,11 @@ __all__ = [
     "Shape",
     "Upsample",
     "Window",
+    "check_order",
     "load_container",
+    "load_graph",
     "save_container",
+    "save_graph",
 ]
 
 Shape = tuple[int, int, int]
@@ -142,18 +148,7 @@ class Graph:
     KIND = "graph"
 
     def __post_init__(self) -> None:
-        known = {self.input}
-        for layer in self.layers:
-            missing = [name for name in layer.inputs if name not in known]
-            if missing:
-                raise ValueError(
-                    f"layer {layer.name} reads {missing[0]}, which nothing before it makes"
-                )
-            if layer.name in known:
-                raise ValueError(f"two tensors are named {layer.name}")
-            known.add(layer.name)
-        if self.output not in known:
-            raise ValueError(f"no layer makes the output {self.output}")
+        check_order(self.input, self.layers, self.output)
 
     def shape_of(self, tensor: str) -> Shape:
         """Shape of a tensor by name."""
@@ -173,6 +168,22 @@ class Graph:
     def load(cls, path: str | Path) -> "Graph":
         """Read what :meth:`save` wrote."""
         return load_graph(cls, path, LAYERS)
+
+
+def check_order(source: str, layers: Sequence, output: str) -> None:
+    """Errors: ValueError where a layer reads what no layer before it makes, or a name is twice."""
+    known = {source}
+    for layer in layers:
+        missing = [name for name in layer.inputs if name not in known]
+        if missing:
+            raise ValueError(
+                f"layer {layer.name} reads {missing[0]}, which nothing before it makes"
+            )
+        if layer.name in known:
+            raise ValueError(f"two tensors are named {layer.name}")
+        known.add(layer.name)
+    if output not in known:
+        raise ValueError(f"no layer makes the output {output}")
 
 
 LAYERS: dict[str, type[Layer]] = {
@@ -199,8 +210,22 @@ def save_graph(graph, path: str | Path) -> None:
 
 
 def load_graph(cls, path: str | Path, kinds: dict[str, type]):
-    """Read what :func:`save_graph` wrote."""
+    """Read what :func:`save_graph` wrote.
+
+    Errors: :class:`NoMulError` as of :func:`load_container`, and for a header of other fields.
+    """
     header, arrays = load_container(path, cls.KIND)
+    try:
+        return revive_graph(cls, header, arrays, kinds)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise NoMulError(
+            f"{path} is no {cls.KIND} that this NoMul knows ({type(error).__name__}: "
+            f"{first_line(error)}); write it again"
+        ) from error
+
+
+def revive_graph(cls, header: dict, arrays: dict[str, np.ndarray], kinds: dict[str, type]):
+    """A graph from the header and the arrays of its file."""
     layers = []
     for index, entry in enumerate(header.pop("layers")):
         kind = kinds[entry.pop("kind")]
@@ -219,7 +244,9 @@ def revive(kind, value):
     """A JSON value as the type that a dataclass field declares."""
     if isinstance(value, list):
         return tuple(revive(None, item) for item in value)
-    if isinstance(value, dict) and isinstance(kind, type) and hasattr(kind, "__dataclass_fields__"):
+    if isinstance(kind, type) and is_dataclass(kind):
+        if not isinstance(value, dict):
+            raise TypeError(f"{value!r} is no {kind.__name__}")
         return kind(**{f.name: revive(f.type, value[f.name]) for f in fields(kind)})
     return value
 
@@ -232,21 +259,14 @@ def save_container(
     The file appears whole or not at all. ``kind`` says what the file holds and is checked by
     :func:`load_container`. Errors: :class:`NoMulError` if it cannot be written.
     """
-    path = Path(path)
-    partial = path.with_name(path.name + ".partial")
-    try:
-        with zipfile.ZipFile(partial, "w", zipfile.ZIP_DEFLATED) as archive:
-            text = json.dumps({"nomul": kind, "version": 1, **header}, indent=1)
-            archive.writestr(zipfile.ZipInfo("header.json"), text)
-            for name, array in arrays.items():
-                with archive.open(zipfile.ZipInfo(name + ".npy"), "w", force_zip64=True) as member:
-                    np.lib.format.write_array(member, np.asarray(array), allow_pickle=False)
-        partial.replace(path)
-    except OSError as error:
-        partial.unlink(missing_ok=True)
-        raise NoMulError(
-            f"cannot write {path}: {error.strerror or error}; check the folder and free space"
-        ) from error
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED) as archive:
+        text = json.dumps({"nomul": kind, "version": 1, **header}, indent=1)
+        archive.writestr(zipfile.ZipInfo("header.json"), text)
+        for name, array in arrays.items():
+            with archive.open(zipfile.ZipInfo(name + ".npy"), "w", force_zip64=True) as member:
+                np.lib.format.write_array(member, np.asarray(array), allow_pickle=False)
+    write_bytes(path, content.getbuffer())
 
 
 def load_container(path: str | Path, kind: str) -> tuple[dict, dict[str, np.ndarray]]:
@@ -271,6 +291,8 @@ def load_container(path: str | Path, kind: str) -> tuple[dict, dict[str, np.ndar
         raise NoMulError(
             f"{path} is no readable {kind} file ({error}); it may be truncated, write it again"
         ) from error
+    if not isinstance(header, dict):
+        raise NoMulError(f"{path} is no {kind} file: its header is no object; write it again")
     found = header.pop("nomul", None)
     if found != kind:
         raise NoMulError(

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from quant.graph import Shape, Window, load_graph, save_graph
+from quant.graph import Shape, Window, check_order, load_graph, save_graph
 from quant.numbers import Format
 
 __all__ = [
@@ -151,6 +151,9 @@ class QuantizedGraph:
     output: str
     scheme: str
     KIND = "quantized graph"
+
+    def __post_init__(self) -> None:
+        check_order(self.input, self.layers, self.output)
 
     def layer(self, tensor: str) -> QLayer:
         """The layer that makes a tensor."""

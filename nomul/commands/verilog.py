@@ -7,8 +7,9 @@ import click
 
 from nomul.blocks import BLOCKS, block
 from nomul.options import architecture_option, output_option
-from nomul.output import console, stage, write_bytes
+from nomul.output import console, stage
 from nomul.verb import Verb
+from quant.files import write_bytes
 from rtl.architecture import load_architecture
 
 __all__ = ["command"]

@@ -141,13 +141,6 @@ def test_doctor(tmp_path):
     assert "compiled simulation" in " ".join(text.split())
 
 
-def test_no_line_is_wider_than_the_terminal(files, monkeypatch):
-    for columns in (80, 120):
-        monkeypatch.setenv("COLUMNS", str(columns))
-        result = nomul("verify", files.qgraph, "--arch", "tiny", "--images", files.images)
-        assert max(map(len, result.stdout.splitlines())) <= columns
-
-
 def test_a_real_process_ends_with_status_and_one_line(tmp_path):
     code = "from nomul.cli import main; main(prog_name='nomul')"
     done = subprocess.run(
