@@ -392,3 +392,9 @@ def test_batch_norm_without_variance_is_refused():
     module[1].weight.data.fill_(1e38)
     with pytest.raises(NoMulError, match="0 has weights beyond float32 after folding"):
         load_module(module, IMAGE)
+
+
+def test_a_wrong_shape_is_one_line_and_nothing_is_logged(caplog, capfd):
+    with pytest.raises(NoMulError, match=r"cannot trace Linear .*\S; check the input shape"):
+        load_module(nn.Linear(20, 4), (20, 1, 1))
+    assert not caplog.records and capfd.readouterr() == ("", "")
