@@ -26,9 +26,11 @@ _USER_ERRORS = {
     errno.EACCES: "is not writable",
     errno.EPERM: "is not writable",
     errno.EROFS: "is on a read-only file system",
+    errno.ENOENT: "cannot be made",
     errno.ENOTDIR: "is not a folder",
     errno.EEXIST: "is not a folder",
 }
+_SPACE = (errno.ENOSPC, errno.EDQUOT)
 
 
 def digest(*parts: object) -> str:
@@ -111,9 +113,10 @@ class Cache:
         except OSError as error:
             if error.errno not in _USER_ERRORS:
                 raise
+            space = "free space there or " if error.errno in _SPACE else ""
             raise NoMulError(
-                f"cache folder {self.folder} {_USER_ERRORS[error.errno]}: free space there or "
-                f"set NOMUL_CACHE to a folder that you can write"
+                f"cache folder {self.folder} {_USER_ERRORS[error.errno]}: {space}set NOMUL_CACHE "
+                f"to a folder that you can write"
             ) from error
 
     @contextmanager
