@@ -76,5 +76,5 @@ def test_fingerprint_of_another_version(program, tmp_path):
 def test_a_header_without_a_field_is_told(program, tmp_path):
     path = tmp_path / "damaged.program"
     save_container(path, "program", {"name": "x"}, {})
-    with pytest.raises(NoMulError, match="is no program that this NoMul knows .*; write it again"):
+    with pytest.raises(NoMulError, match=r"is no program that this NoMul knows .*; write it again"):
         Program.load(path)

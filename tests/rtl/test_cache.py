@@ -135,5 +135,5 @@ def test_digests(tmp_path):
 
 
 def test_a_folder_that_cannot_be_is_told():
-    with pytest.raises(NoMulError, match="/proc/nomul cannot be made: set NOMUL_CACHE to a folder"):
+    with pytest.raises(NoMulError, match="/proc/nomul cannot be made: free space there or set"):
         Cache(Path("/proc/nomul")).entry("kind", "key", lambda folder: None)
