@@ -8,7 +8,7 @@ import numpy as np
 from compiler.layout import Layout
 from compiler.tensor import PlacedTensor
 from quant.errors import NoMulError
-from quant.graph import load_container, save_container
+from quant.graph import load_container, save_container, understood
 from quant.numbers import Format
 from rtl.architecture import Architecture, load_architecture
 
@@ -126,6 +126,17 @@ class Program:
         Errors: :class:`NoMulError` for a file that is no program, or a program for another machine.
         """
         header, arrays = load_container(path, KIND)
+        with understood(path, KIND):
+            return cls._from_parts(path, header, arrays, architecture)
+
+    @classmethod
+    def _from_parts(
+        cls,
+        path: str | Path,
+        header: dict,
+        arrays: dict[str, np.ndarray],
+        architecture: Architecture | str | Path | None,
+    ) -> "Program":
         made_for = Architecture.from_dict(header["architecture"], str(path))
         if made_for.fingerprint != header["fingerprint"]:
             raise NoMulError(

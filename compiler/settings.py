@@ -29,7 +29,13 @@ SELECTORS = ("nest", "level", "index")
 
 
 class ProgramError(NoMulError):
-    """A program that a machine would refuse, or whose result is not defined."""
+    """A program that a machine would refuse, or whose result is not defined.
+
+    ``fault`` says where and what; the remedy is always the same.
+    """
+
+    def __init__(self, fault: str) -> None:
+        super().__init__(f"{fault}; compile the network again")
 
 
 def setting_key(opcode: Opcode, fields: dict[str, int]) -> tuple[int, ...]:
@@ -188,7 +194,7 @@ def execute(architecture: Architecture, words: Sequence[int]) -> Iterator[Run | 
         yield opcode
         if opcode is Opcode.HALT:
             return
-    raise ProgramError(f"instruction {pc} is the last one and no HALT; compile the network again")
+    raise ProgramError(f"instruction {pc} is the last one and no HALT")
 
 
 def check(architecture: Architecture, fields: dict[str, int]) -> None:

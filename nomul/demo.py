@@ -13,7 +13,7 @@ from compiler.compile import compile as compile_graph
 from compiler.program import Program
 from nomul.blocks import block
 from nomul.digits import trained
-from nomul.images import Images, load_images
+from nomul.images import accuracy, load_images
 from nomul.imported import import_error
 from nomul.output import stage, table
 from nomul.programs import images_per_second
@@ -109,11 +109,6 @@ class Demo:
                 ["seconds", f"{self.seconds:.0f}"],
             ],
         )
-
-
-def accuracy(scores: np.ndarray, images: Images) -> float:
-    """Percent of the images whose label has the largest score."""
-    return 100 * float(np.mean(scores.reshape(len(scores), -1).argmax(axis=1) == images.labels))
 
 
 def run_demo() -> Demo:

@@ -11,7 +11,7 @@ from quant.errors import NoMulError
 from quant.graph import Shape
 from quant.networks import IMAGENET, Preprocessing
 
-__all__ = ["PREPROCESSINGS", "Images", "load_images"]
+__all__ = ["PREPROCESSINGS", "Images", "accuracy", "load_images"]
 
 PREPROCESSINGS = {
     "raw": lambda channels: preprocessing(1.0, channels),
@@ -70,9 +70,9 @@ def load_images(
     ----------
     source : str
         ``cifar10-jpeg``, ``cifar10-lossless``, ``mnist``, ``digits``, or a ``.npy`` or ``.npz``
-        file. A file holds float (count, channels, height, width), taken as it is, or uint8
-        (count, height, width, channels), which is preprocessed; a ``.npz`` holds it as ``x`` and
-        may hold labels as ``y``.
+        file. A file holds float (count, channels, height, width) or (count, features), taken as it
+        is, or uint8 (count, height, width, channels), which is preprocessed; a ``.npz`` holds it
+        as ``x`` and may hold labels as ``y``.
     shape : (channels, height, width)
     train : bool
         Of a data set the training images, mixed, not the test images.
@@ -102,8 +102,13 @@ def load_images(
     else:
         pixels, labels = read_file(source)
         pixels, labels = pixels[:count], None if labels is None else labels[:count]
-    name = preprocess or PREPROCESSINGS["digits" if source == "digits" else "unit"](shape[0])
-    x = name(pixels) if pixels.dtype == np.uint8 else pixels
+    if pixels.dtype == np.uint8 and pixels.shape[1:] != (*shape[1:], shape[0]):
+        raise NoMulError(
+            f"{source} holds uint8 pixels of the shape {pixels.shape[1:]}, the network takes "
+            f"{(*shape[1:], shape[0])}: (height, width, channels)"
+        )
+    prepare = preprocess or PREPROCESSINGS["digits" if source == "digits" else "unit"](shape[0])
+    x = prepare(pixels) if pixels.dtype == np.uint8 else pixels
     return Images(check(x, shape, source), labels, source)
 
 
@@ -128,13 +133,24 @@ def read_file(source: str) -> tuple[np.ndarray, np.ndarray | None]:
             "save the images as x and labels as y"
         )
     pixels = arrays["x"]
-    labels = arrays["y"].astype(np.int64) if "y" in arrays else None
-    if labels is not None and labels.shape != pixels.shape[:1]:
+    if not pixels.ndim:
+        raise NoMulError(f"{source} holds one number; give images (count, ...)")
+    return pixels, check_labels(arrays["y"], len(pixels), source) if "y" in arrays else None
+
+
+def check_labels(labels: np.ndarray, count: int, source: str) -> np.ndarray:
+    """The labels as int64, if there is a class number an image."""
+    if labels.shape != (count,):
         raise NoMulError(
-            f"{source} has {len(pixels)} images x and labels y of the shape {labels.shape}; "
+            f"{source} has {count} images x and labels y of the shape {labels.shape}; "
             "give one label an image"
         )
-    return pixels, labels
+    if not np.issubdtype(labels.dtype, np.integer) or (labels < 0).any():
+        raise NoMulError(
+            f"{source} has labels y that are no class numbers ({labels.dtype}); give whole numbers "
+            "from 0 on"
+        )
+    return labels.astype(np.int64)
 
 
 def check(x: np.ndarray, shape: Shape, source: str) -> np.ndarray:
@@ -144,6 +160,8 @@ def check(x: np.ndarray, shape: Shape, source: str) -> np.ndarray:
             f"{source} holds {x.dtype}; give float images (count, {', '.join(map(str, shape))}) "
             f"or uint8 (count, {shape[1]}, {shape[2]}, {shape[0]})"
         )
+    if x.ndim == 2 and shape[1:] == (1, 1):
+        x = x[:, :, None, None]
     if x.shape[1:] != shape:
         raise NoMulError(
             f"{source} holds images of the shape {x.shape[1:]}, the network takes {shape}: "
@@ -151,7 +169,28 @@ def check(x: np.ndarray, shape: Shape, source: str) -> np.ndarray:
         )
     if not len(x):
         raise NoMulError(f"{source} holds no images; give one or more")
+    with np.errstate(over="ignore"):
+        x = np.ascontiguousarray(x, np.float32)
     if not np.isfinite(x).all():
         position = tuple(int(i) for i in np.argwhere(~np.isfinite(x))[0])
-        raise NoMulError(f"{source}: the value at {position} is {x[position]}; images are finite")
-    return np.ascontiguousarray(x, np.float32)
+        raise NoMulError(
+            f"{source}: the value at {position} is {x[position]} in float32; images are finite"
+        )
+    return x
+
+
+def accuracy(scores: np.ndarray, batch: Images) -> float:
+    """Percent of the images whose label has the largest of the ``scores`` (count, ...).
+
+    Errors: :class:`NoMulError` for a label beyond the scores.
+    """
+    if batch.labels is None:
+        raise ValueError(f"{batch.source} has no labels")
+    rows = scores.reshape(len(scores), -1)
+    largest = int(batch.labels.max())
+    if largest >= rows.shape[1]:
+        raise NoMulError(
+            f"{batch.source} has the label {largest}, the network only {rows.shape[1]} outputs; "
+            "take images that belong to the network"
+        )
+    return 100 * float(np.mean(rows.argmax(axis=1) == batch.labels))

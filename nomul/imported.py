@@ -13,7 +13,12 @@ from quant.graph import Graph
 __all__ = ["import_error"]
 
 
-def import_error(model: nn.Module | Path, graph: Graph, x: np.ndarray) -> float:
+def import_error(
+    model: nn.Module | Path,
+    graph: Graph,
+    x: np.ndarray,
+    input_shape: tuple[int, ...] | None = None,
+) -> float:
     """Largest difference of the graph's output from the network's, over the largest output.
 
     A softmax at the end of the network, which import leaves out, is applied to the graph's output.
@@ -24,8 +29,13 @@ def import_error(model: nn.Module | Path, graph: Graph, x: np.ndarray) -> float:
     graph : Graph
         Imported from it.
     x : float32 (count, channels, height, width)
+    input_shape : tuple of int, optional
+        Of one image as a torch module takes it; that of ``x`` where it is not given.
     """
-    expected = run_module(model, x) if isinstance(model, nn.Module) else run_onnx(model, x)
+    if isinstance(model, nn.Module):
+        expected = run_module(model, x.reshape(len(x), *(input_shape or x.shape[1:])))
+    else:
+        expected = run_onnx(model, x)
     expected = expected.reshape(len(x), -1).astype(np.float64)
     output = run_float(graph, x, keep=[graph.output])[graph.output].reshape(len(x), -1)
     found = torch.from_numpy(output).double()

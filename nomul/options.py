@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from nomul.images import DATASETS, PREPROCESSINGS, Images, load_images
+from nomul.verb import OutputFile
 from quant.graph import Shape
 from quant.networks import Preprocessing
 
@@ -34,27 +35,33 @@ def combine(*decorators: Decorator) -> Decorator:
 
 
 class ShapeType(click.ParamType):
-    """``3,32,32``: channels, height, width."""
+    """``3,32,32``: channels, height, width; ``20``: features, for a network of linear layers."""
 
-    name = "C,H,W"
+    name = "C,H,W|F"
 
-    def convert(self, value: Any, param, ctx) -> Shape:
+    def convert(self, value: Any, param, ctx) -> tuple[int, ...]:
         if isinstance(value, tuple):
             return value
         try:
-            channels, height, width = (int(part) for part in value.split(","))
+            shape = tuple(int(part) for part in value.split(","))
         except ValueError:
-            self.fail(f"{value!r} is no shape; write CHANNELS,HEIGHT,WIDTH as 3,32,32", param, ctx)
-        if min(channels, height, width) < 1:
+            shape = ()
+        if len(shape) not in (1, 3):
+            self.fail(
+                f"{value!r} is no shape; write CHANNELS,HEIGHT,WIDTH as 3,32,32, or FEATURES",
+                param,
+                ctx,
+            )
+        if min(shape) < 1:
             self.fail(f"{value!r} has a side below 1", param, ctx)
-        return channels, height, width
+        return shape
 
 
 network_options = combine(
     click.option(
         "--input-shape",
         type=ShapeType(),
-        help="Channels, height, width of the input, where the source does not say it.",
+        help="Channels, height, width of the input, or features, where the source does not say it.",
     ),
     click.option(
         "--models",
@@ -71,13 +78,13 @@ architecture_option = click.option(
 output_option = click.option(
     "--output",
     "-o",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=OutputFile(),
     help="The file to write.",
 )
 
 plot_option = click.option(
     "--plot",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=OutputFile(".png", ".svg", ".pdf"),
     help="Write a picture (.png, .svg, .pdf).",
 )
 

@@ -1,5 +1,6 @@
 """Pictures for ``--plot``."""
 
+import io
 from pathlib import Path
 
 import matplotlib
@@ -12,7 +13,7 @@ from matplotlib.figure import Figure
 
 from compiler.program import Program
 from nomul.layers import QuantizedRow
-from quant.errors import NoMulError
+from quant.files import write_bytes
 from quant.graph import Conv, Graph
 from quant.quantized import QConv, QuantizedGraph
 
@@ -38,10 +39,12 @@ def plot_quantization(
     right.hist(before, bins, color=GREY, label="float")
     right.hist(after, bins, histtype="step", color=ORANGE, label=qgraph.scheme)
     right.set_yscale("log")
+    # Room for the legend above the bars.
+    right.set_ylim(top=6 * right.get_ylim()[1])
     right.set(
         xlabel="weight / largest weight of its channel", ylabel="weights", title="All weights"
     )
-    right.legend(frameon=False)
+    right.legend(frameon=False, loc="upper right", ncols=2)
     save(figure, path)
 
 
@@ -85,9 +88,7 @@ def plot_cycles(path: Path, program: Program) -> None:
 
 def save(figure: Figure, path: Path) -> None:
     """Write the figure in the format of the file's ending."""
-    try:
-        figure.savefig(path, dpi=120)
-    except (OSError, ValueError) as error:
-        raise NoMulError(f"the picture {path} cannot be written: {error}") from error
-    finally:
-        plt.close(figure)
+    content = io.BytesIO()
+    figure.savefig(content, dpi=120, format=path.suffix[1:])
+    plt.close(figure)
+    write_bytes(path, content.getbuffer())

@@ -17,7 +17,7 @@ from quant.importers import load
 from quant.networks import PRETRAINED, Preprocessing, pretrained
 from quant.quantized import QuantizedGraph
 
-__all__ = ["Network", "file_kind", "find_network", "load_graph", "load_quantized"]
+__all__ = ["Imported", "Network", "file_kind", "find_network", "load_graph", "load_quantized"]
 
 PRETRAINED_SHAPE: Shape = (3, 32, 32)
 
@@ -29,18 +29,18 @@ class Network:
     Parameters
     ----------
     model : torch module, or path of an ONNX file
-    input_shape : (channels, height, width) or None
+    input_shape : (channels, height, width), (features,) or None
         None where the file says it.
     preprocessing : Preprocessing or None
         Where it is known what the network expects.
     """
 
     model: nn.Module | Path
-    input_shape: Shape | None
+    input_shape: tuple[int, ...] | None
     preprocessing: Preprocessing | None
 
 
-def find_network(source: str, input_shape: Shape | None, models: Path | None) -> Network:
+def find_network(source: str, input_shape: tuple[int, ...] | None, models: Path | None) -> Network:
     """The network that a source names.
 
     ``source`` is an ``.onnx`` file, the name of a pretrained network, or Python code that makes a
@@ -49,26 +49,32 @@ def find_network(source: str, input_shape: Shape | None, models: Path | None) ->
     Errors: :class:`NoMulError` for anything else.
     """
     if source in PRETRAINED:
+        if input_shape not in (None, PRETRAINED_SHAPE):
+            raise NoMulError(
+                f"{source} takes images of {PRETRAINED_SHAPE}; leave out --input-shape"
+            )
         module, preprocessing = pretrained(source, models)
         return Network(module, PRETRAINED_SHAPE, preprocessing)
     if source.endswith(".onnx"):
         return Network(Path(source), input_shape, None)
-    if ":" in source:
+    place, _, attribute = source.rpartition(":")
+    if place and attribute:
         if input_shape is None:
             raise NoMulError(
                 f"{source} is Python code, which does not say the shape of its input; give "
-                "--input-shape CHANNELS,HEIGHT,WIDTH"
+                "--input-shape CHANNELS,HEIGHT,WIDTH, or FEATURES"
             )
-        return Network(module_from_code(source), input_shape, None)
+        return Network(module_from_code(place, attribute), input_shape, None)
     raise NoMulError(
         f"{source} is no network; give an .onnx file, Python code as file.py:function, or one of "
         f"{', '.join(PRETRAINED)}"
     )
 
 
-def module_from_code(source: str) -> nn.Module:
-    """The module that ``file.py:function`` or ``package.module:attribute`` names."""
-    place, _, attribute = source.rpartition(":")
+def module_from_code(place: str, attribute: str) -> nn.Module:
+    """The module that a function, class or variable of a Python file or module makes or is."""
+    if place.endswith(".py") and not Path(place).is_file():
+        raise NoMulError(f"{place} does not exist; check the path")
     try:
         if place.endswith(".py"):
             # A name of its own, so that a file like numbers.py hides no other module.
@@ -84,9 +90,7 @@ def module_from_code(source: str) -> nn.Module:
                 code = importlib.import_module(place)
             finally:
                 sys.path.remove("")
-    except FileNotFoundError:
-        raise NoMulError(f"{place} does not exist; check the path") from None
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise NoMulError(
             f"{place} cannot be imported ({type(error).__name__}: {error}); mend it or its path"
         ) from error
@@ -96,13 +100,15 @@ def module_from_code(source: str) -> nn.Module:
     if callable(made) and not isinstance(made, nn.Module):
         try:
             made = made()
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise NoMulError(
-                f"{source} failed ({type(error).__name__}: {error}); "
+                f"{place}:{attribute} failed ({type(error).__name__}: {error}); "
                 "it must make a torch.nn.Module without arguments"
             ) from error
     if not isinstance(made, nn.Module):
-        raise NoMulError(f"{source} is a {type(made).__name__}; it must make a torch.nn.Module")
+        raise NoMulError(
+            f"{place}:{attribute} is of type {type(made).__name__}; it must make a torch.nn.Module"
+        )
     return made.eval()
 
 
@@ -110,23 +116,37 @@ def file_kind(source: str) -> str | None:
     """What a file written by NoMul holds, or None for any other source."""
     try:
         with zipfile.ZipFile(source) as archive:
-            return json.loads(archive.read("header.json")).get("nomul")
+            header = json.loads(archive.read("header.json"))
     except (OSError, KeyError, ValueError, zipfile.BadZipFile):
         return None
+    return header.get("nomul") if isinstance(header, dict) else None
 
 
-def load_graph(
-    source: str, input_shape: Shape | None, models: Path | None
-) -> tuple[Graph, Preprocessing | None]:
-    """The float graph of a network, or of a file that holds one, and its preprocessing.
+@dataclass(frozen=True)
+class Imported:
+    """A float graph, and the network it was imported from; None where a file held the graph."""
+
+    graph: Graph
+    network: Network | None
+
+    @property
+    def preprocessing(self) -> Preprocessing | None:
+        """Where it is known what the network expects."""
+        return self.network.preprocessing if self.network else None
+
+
+def load_graph(source: str, input_shape: tuple[int, ...] | None, models: Path | None) -> Imported:
+    """The float graph of a network, or of a file that holds one.
 
     Errors: :class:`NoMulError` where the source cannot be read or imported.
     """
     if file_kind(source) is not None:
-        return Graph.load(source), None
+        if input_shape is not None:
+            raise NoMulError(f"{source} says the shape of its input; leave out --input-shape")
+        return Imported(Graph.load(source), None)
     network = find_network(source, input_shape, models)
     name = Path(source).stem if source.endswith(".onnx") else source.rpartition(":")[2]
-    return load(network.model, network.input_shape, name), network.preprocessing
+    return Imported(load(network.model, network.input_shape, name), network)
 
 
 def load_quantized(source: str) -> QuantizedGraph:

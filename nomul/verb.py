@@ -1,6 +1,7 @@
 """What all verbs of the command line share: ``--json``, ``--debug`` and how failures end."""
 
 import sys
+from pathlib import Path
 from typing import Any
 
 import click
@@ -8,8 +9,9 @@ from rich.markup import escape
 
 from nomul.output import messages, write_json
 from quant.errors import NoMulError
+from quant.files import check_target
 
-__all__ = ["Unmet", "Verb"]
+__all__ = ["OutputFile", "Unmet", "Verb"]
 
 FAILED, DEFECT, INTERRUPTED = 1, 3, 130
 
@@ -20,6 +22,26 @@ class Unmet(NoMulError):
     def __init__(self, message: str, figures: dict[str, Any]) -> None:
         super().__init__(message)
         self.figures = figures
+
+
+class OutputFile(click.Path):
+    """A file that a verb writes; the verb checks that it can before it begins.
+
+    Parameters
+    ----------
+    endings : str
+        Those that are allowed (``.png``); any where there are none.
+    """
+
+    def __init__(self, *endings: str) -> None:
+        super().__init__(path_type=Path)
+        self.endings = endings
+
+    def check(self, path: Path) -> None:
+        """Errors: :class:`NoMulError` for another ending, and as of ``check_target``."""
+        if self.endings and path.suffix not in self.endings:
+            raise NoMulError(f"{path} must end in {', '.join(self.endings)}")
+        check_target(path)
 
 
 class Verb(click.Command):
@@ -34,15 +56,24 @@ class Verb(click.Command):
         self.params += [
             click.Option(
                 ["--json", "json_file"],
-                type=click.Path(dir_okay=False),
+                type=OutputFile(),
                 help="Write the figures to this file as JSON.",
             ),
             click.Option(["--debug"], is_flag=True, help="Show the traceback of an error."),
         ]
 
     def invoke(self, ctx: click.Context) -> None:
+        targets = [
+            (param.type, ctx.params.get(param.name or ""))
+            for param in self.params
+            if isinstance(param.type, OutputFile)
+        ]
         json_file, debug = ctx.params.pop("json_file"), ctx.params.pop("debug")
         try:
+            # Before minutes of work, not after them.
+            for kind, path in targets:
+                if path is not None:
+                    kind.check(path)
             try:
                 figures = super().invoke(ctx)
             except Unmet as unmet:

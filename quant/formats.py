@@ -1,9 +1,10 @@
 """Which format each quantized tensor should have."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 from quant.calibrate import Method, Observations
-from quant.fusion import Step, sole_reader
+from quant.fusion import Step, fuse, sole_reader
 from quant.graph import Concat, Graph, MaxPool, Upsample
 from quant.numbers import Format
 from quant.schemes import Scheme
@@ -21,10 +22,14 @@ class FormatPlan:
     """
 
     graph: Graph
-    steps: list[Step]
     observed: Observations
     method: Method
     scheme: Scheme
+
+    @cached_property
+    def steps(self) -> list[Step]:
+        """The graph's steps."""
+        return fuse(self.graph, lambda tensor: self._observed(tensor).fraction)
 
     def wish(self, tensor: str) -> Format:
         """The format for a tensor; a layer that cannot make it lowers the fraction."""
@@ -32,6 +37,10 @@ class FormatPlan:
         if isinstance(reader, MaxPool | Upsample | Concat):
             step = next(step for step in self.steps if step.layer is reader)
             return self.wish(step.name)
+        return self._observed(tensor)
+
+    def _observed(self, tensor: str) -> Format:
+        """The format by the tensor's own values."""
         histogram = self.observed.histograms[tensor]
         bits = self.scheme.activation_bits(tensor)
         return Format(bits, histogram.signed, self.method(histogram, bits))

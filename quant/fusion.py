@@ -1,11 +1,13 @@
 """Which float layers become one quantized layer.
 
 * A convolution takes in the residual addition that alone reads it, if its residual fits (see
-  :mod:`quant.lower`); of two such convolutions the later one.
+  :mod:`quant.lower`). Of two such convolutions it is the one whose own codes would be coarser,
+  because only the other's are rounded; if they are equal, the later one.
 * Every layer takes in the clips that follow it, as long as nothing else reads the tensor between.
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from quant.graph import Add, Clip, Conv, Graph, Layer
@@ -67,8 +69,11 @@ class Step:
         return Step(self.layer, None, ()), Step(self.add, None, self.clips)
 
 
-def fuse(graph: Graph) -> list[Step]:
-    """Every layer of the graph in exactly one step, the steps in data order."""
+def fuse(graph: Graph, fraction: Callable[[str], int]) -> list[Step]:
+    """Every layer of the graph in exactly one step, the steps in data order.
+
+    ``fraction`` tells what fraction a tensor's codes would have.
+    """
     makers = {layer.name: layer for layer in graph.layers}
     order = {layer.name: index for index, layer in enumerate(graph.layers)}
     adds: dict[str, Add] = {}  # by the convolution that takes it in
@@ -80,7 +85,7 @@ def fuse(graph: Graph) -> list[Step]:
                 if isinstance(makers.get(name), Conv) and sole_reader(graph, name) is layer
             ]
             if convs:
-                adds[max(convs, key=order.__getitem__)] = layer
+                adds[min(convs, key=lambda name: (fraction(name), -order[name]))] = layer
     taken: set[str] = {add.name for add in adds.values()}
     steps = []
     for layer in graph.layers:

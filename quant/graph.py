@@ -9,7 +9,8 @@ input, so ``flatten`` leaves no trace.
 import io
 import json
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields, is_dataclass
 from pathlib import Path
 
@@ -35,6 +36,7 @@ __all__ = [
     "load_graph",
     "save_container",
     "save_graph",
+    "understood",
 ]
 
 Shape = tuple[int, int, int]
@@ -215,11 +217,18 @@ def load_graph(cls, path: str | Path, kinds: dict[str, type]):
     Errors: :class:`NoMulError` as of :func:`load_container`, and for a header of other fields.
     """
     header, arrays = load_container(path, cls.KIND)
-    try:
+    with understood(path, cls.KIND):
         return revive_graph(cls, header, arrays, kinds)
+
+
+@contextmanager
+def understood(path: str | Path, kind: str) -> Iterator[None]:
+    """Around the reading of a header: other fields than expected are the file's fault."""
+    try:
+        yield
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise NoMulError(
-            f"{path} is no {cls.KIND} that this NoMul knows ({type(error).__name__}: "
+            f"{path} is no {kind} that this NoMul knows ({type(error).__name__}: "
             f"{first_line(error)}); write it again"
         ) from error
 

@@ -10,7 +10,7 @@ from quant.bias_correction import correct_bias
 from quant.calibrate import Observations, find_method, observe
 from quant.floating import run_layer as run_float_layer
 from quant.formats import FormatPlan
-from quant.fusion import Step, fuse
+from quant.fusion import Step
 from quant.graph import Concat, Conv, Graph
 from quant.layer_inputs import LayerInputs
 from quant.lower import lower_conv, lower_step, requantizer
@@ -96,7 +96,7 @@ class Lowering:
     ) -> None:
         self.scheme = scheme
         self.bias_correction = bias_correction
-        self.plan = FormatPlan(graph, fuse(graph), observed, method, scheme)
+        self.plan = FormatPlan(graph, observed, method, scheme)
         self.readers = {name: step for step in self.plan.steps for name in step.inputs}
         self.layers: list[QLayer] = []
         self.formats: dict[str, Format] = {graph.input: self.plan.wish(graph.input)}

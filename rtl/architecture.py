@@ -196,7 +196,7 @@ def engine_table(table: Any, where: str) -> tuple[str, dict]:
     if not isinstance(table, dict):
         raise NoMulError(f"{where} must be a table with the keys kind and those of the engine")
     if "kind" not in table:
-        raise NoMulError(f"{where}: the key 'kind' is missing")
+        raise NoMulError(f"{where}: the key 'kind' is missing; add it, with an engine's name")
     own = {key: value for key, value in table.items() if key != "kind"}
     kind = table["kind"]
     if kind not in engines.names():
@@ -216,7 +216,7 @@ def check_keys(table: Any, keys: set[str], where: str) -> None:
             raise NoMulError(f"{where}: unknown key {key!r}; known are {', '.join(sorted(keys))}")
     for key in sorted(keys):
         if key not in table:
-            raise NoMulError(f"{where}: the key {key!r} is missing")
+            raise NoMulError(f"{where}: the key {key!r} is missing; add it")
 
 
 def named_architectures() -> list[str]:

@@ -99,7 +99,10 @@ class Cache:
             return found
         with self.user_errors():
             parent = self.folder / kind
-            parent.mkdir(parents=True, exist_ok=True)
+            try:
+                parent.mkdir(parents=True, exist_ok=True)
+            except FileNotFoundError as error:
+                raise self._unusable("cannot be made") from error
             with self._lock(parent / f"{key}.lock"):
                 return self.find(kind, key) or self._build(parent / key, build)
 
@@ -111,10 +114,13 @@ class Cache:
         except OSError as error:
             if error.errno not in _USER_ERRORS:
                 raise
-            raise NoMulError(
-                f"cache folder {self.folder} {_USER_ERRORS[error.errno]}: free space there or "
-                f"set NOMUL_CACHE to a folder that you can write"
-            ) from error
+            raise self._unusable(_USER_ERRORS[error.errno]) from error
+
+    def _unusable(self, what: str) -> NoMulError:
+        return NoMulError(
+            f"cache folder {self.folder} {what}: free space there or set NOMUL_CACHE to a folder "
+            f"that you can write"
+        )
 
     @contextmanager
     def _lock(self, path: Path) -> Iterator[None]:

@@ -110,10 +110,14 @@ class PostLane(wiring.Component):
         half, rest = Signal(reset_less=True), Signal(reset_less=True)
         m.d.comb += [
             shifted.eq(Cat(Const(0, 1), total).as_signed() >> shift[1]),
-            # Ones below the bit of one half: bit i where shift > i + 1. A table each, which takes
-            # one look-up table where a shift and a subtraction take several.
-            below.eq(Cat(Const(-1 << i + 2, 32).bit_select(shift[1], 1) for i in range(bits))),
         ]
+        # 2**shift - 1, of which a bit is one look-up table; a shift and a subtraction take several.
+        ones = Const(0, 1)
+        for bit in shift[1]:
+            every = bit.replicate(len(ones))
+            ones = Cat(ones | every, ones & every)
+        # Without its lowest bit: ones below the bit of one half.
+        m.d.comb += below.eq(ones[1:])
         m.d.sync += [
             floor.eq(shifted >> 1),
             half.eq(shifted[0]),

@@ -269,7 +269,4 @@ class ProgramSimulator:
     def require(self, run: Run, condition: bool, what: str) -> None:
         """Stop at a run that no program may have."""
         if not condition:
-            raise ProgramError(
-                f"instruction {run.pc} (RUN of layer {run.layer}): {what}; compile the network "
-                f"again"
-            )
+            raise ProgramError(f"instruction {run.pc} (RUN of layer {run.layer}): {what}")

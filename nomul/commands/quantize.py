@@ -27,7 +27,7 @@ __all__ = ["command"]
     "--scheme",
     default="log4",
     show_default=True,
-    help="How weights become integers: int8, log<b> or log<b>x2 (b = 2..6).",
+    help="How weights become integers: int8, log<b> (b = 2..6), log<b>x2 (b = 3..6).",
 )
 @click.option(
     "--calibration",
@@ -67,8 +67,9 @@ def command(
     from quant.quantize import quantize
 
     with stage(f"Import {source}"):
-        graph, preprocessing = load_graph(source, input_shape, models)
-    batch = images_of(graph.input_shape, images, count, data, preprocess, preprocessing, train=True)
+        imported = load_graph(source, input_shape, models)
+    graph, known = imported.graph, imported.preprocessing
+    batch = images_of(graph.input_shape, images, count, data, preprocess, known, train=True)
     with stage(f"Quantize to {scheme} with {plural(len(batch), 'image')}") as progress:
         qgraph = quantize(
             graph,
@@ -98,14 +99,14 @@ def command(
         ],
         left=2,
     )
+    output = output or Path(f"{graph.name}.{scheme}.qgraph")
+    qgraph.save(output)
+    console.print(f"Quantized graph: {output}", soft_wrap=True)
     if plot:
         from nomul.plots import plot_quantization
 
         plot_quantization(plot, graph, qgraph, rows)
-        console.print(f"Picture: {plot}")
-    output = output or Path(f"{graph.name}.{scheme}.qgraph")
-    qgraph.save(output)
-    console.print(f"Quantized graph: {output}")
+        console.print(f"Picture: {plot}", soft_wrap=True)
     return {
         "file": str(output),
         "scheme": scheme,

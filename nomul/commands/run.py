@@ -7,14 +7,15 @@ from typing import Any
 import click
 import numpy as np
 
+from compiler.program import KIND as PROGRAM
 from compiler.program import Program
 from nomul.engines import ENGINES
-from nomul.images import Images
+from nomul.images import Images, accuracy
 from nomul.options import image_options, images_of
 from nomul.output import Stage, console, plural, stage, table, write_array
 from nomul.programs import images_per_second
 from nomul.sources import file_kind, load_quantized
-from nomul.verb import Verb
+from nomul.verb import OutputFile, Verb
 from quant.errors import NoMulError
 from quant.numbers import dequantize, quantize
 from quant.quantized import QuantizedGraph
@@ -37,7 +38,7 @@ __all__ = ["command"]
 @click.option(
     "--output",
     "-o",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=OutputFile(".npy"),
     help="Write what the network returns as a .npy file (count, outputs).",
 )
 def command(
@@ -67,7 +68,7 @@ def command(
         write_array(output, values)
     figures: dict[str, Any] = {"engine": engine, "images": len(batch), "seconds": seconds}
     if batch.labels is not None:
-        figures["accuracy"] = 100 * float(np.mean(values.argmax(axis=1) == batch.labels))
+        figures["accuracy"] = accuracy(values, batch)
     if isinstance(network, Program):
         figures |= {
             "cycles.predicted": network.cycles,
@@ -86,13 +87,15 @@ def command(
 
 def open_source(source: str, engine: str | None, arch: str | None) -> QuantizedGraph | Program:
     """The quantized graph or program of a file, where the engine can run it."""
-    is_program = file_kind(source) == "program"
+    is_program = file_kind(source) == PROGRAM
     if is_program and engine == "reference":
         raise NoMulError(
             f"{source} is a program, which the reference cannot run; give it the quantized graph"
         )
     if is_program or engine in ENGINES:
         return Program.load(source, arch)
+    if arch is not None:
+        raise NoMulError(f"{source} is for no machine yet; leave --arch out, or nomul compile it")
     return load_quantized(source)
 
 

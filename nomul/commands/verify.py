@@ -4,16 +4,19 @@ from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from compiler.compile import compile as compile_graph
+from compiler.program import KIND as PROGRAM
 from nomul.images import Images
 from nomul.imported import import_error
 from nomul.options import architecture_option, image_options, images_of, network_options
 from nomul.output import plural, stage
-from nomul.sources import file_kind, find_network, load_graph, load_quantized
+from nomul.sources import file_kind, load_graph, load_quantized
 from nomul.tables import verification_table
 from nomul.verb import Unmet, Verb
 from nomul.verify import verify
+from quant.errors import NoMulError
 from quant.quantize import quantize
 from quant.quantized import QuantizedGraph
 from rtl.architecture import load_architecture
@@ -62,23 +65,38 @@ def command(
     """
     architecture = load_architecture(arch)
     error = None
-    if file_kind(source) == QuantizedGraph.KIND:
+    kind = file_kind(source)
+    if kind == PROGRAM:
+        raise NoMulError(
+            f"{source} is a program; give the quantized graph that it was compiled from"
+        )
+    if kind == QuantizedGraph.KIND:
+        refuse_options(source, "scheme", "calibration_count", "input_shape")
         qgraph = load_quantized(source)
         batch = images_of(qgraph.input_shape, images, count, data, preprocess)
     else:
         with stage(f"Import {source}"):
-            graph, known = load_graph(source, input_shape, models)
+            imported = load_graph(source, input_shape, models)
+        graph, known = imported.graph, imported.preprocessing
         shape = graph.input_shape
         batch = images_of(shape, images, count, data, preprocess, known)
-        if file_kind(source) is None:
+        if imported.network is not None:
             with stage("Compare the graph with the network"):
-                error = import_error(
-                    find_network(source, input_shape, models).model, graph, batch.x[:8]
-                )
+                network = imported.network
+                error = import_error(network.model, graph, batch.x[:8], network.input_shape)
         sample = images_of(shape, images, calibration_count, data, preprocess, known, train=True)
         with stage(f"Quantize to {scheme} with {plural(len(sample), 'image')}") as progress:
             qgraph = quantize(graph, sample.x, scheme=scheme, progress=progress)
     return check(qgraph, architecture, batch, error)
+
+
+def refuse_options(source: str, *names: str) -> None:
+    """Errors: :class:`NoMulError` for an option that was given and would have no effect."""
+    ctx = click.get_current_context()
+    for name in names:
+        if ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE:
+            option = f"--{name.replace('_', '-')}"
+            raise NoMulError(f"{source} is quantized already; leave out {option}")
 
 
 def check(qgraph: QuantizedGraph, architecture, batch: Images, error: float | None) -> dict:

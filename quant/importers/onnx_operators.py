@@ -54,6 +54,11 @@ def conv(call: Call) -> View:
             f"it works in {weight.values.ndim - 2} dimensions; use a 2-dimensional convolution"
         )
     kernel = two(weight.values.shape[2:])
+    stated = two(call.attribute("kernel_shape", kernel))
+    if stated != kernel:
+        raise Unsupported(
+            f"its kernel_shape {stated} is not that of its weights, {kernel}; export it again"
+        )
     return call.builder.conv(
         call.name,
         call.view(0),

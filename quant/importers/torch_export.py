@@ -1,10 +1,12 @@
 """The torch front end: an ``nn.Module`` through ``torch.export`` to a float graph."""
 
 import copy
+import logging
 import operator
 import re
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import torch
 from torch import nn
@@ -51,16 +53,27 @@ def load_module(module: nn.Module, input_shape: Sequence[int], name: str | None 
 def export(module: nn.Module, shape: tuple[int, ...], title: str) -> torch.export.ExportedProgram:
     """The module's operations in core ATen, for one fixed shape."""
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), silent_logging():
             # torch.export warns about its own internals, which a user cannot mend.
             warnings.simplefilter("ignore")
             return torch.export.export(module, (torch.zeros(shape),)).run_decompositions()
     except Exception as error:
         # torch.export raises exceptions of many kinds, according to what the module does.
         raise NoMulError(
-            f"torch.export cannot trace {title} with an input of {shape}: {first_line(error)}; "
-            "check the input shape and the module's forward"
+            f"torch.export cannot trace {title} with an input of {shape}: "
+            f"{first_line(error).rstrip('.')}; check the input shape and the module's forward"
         ) from error
+
+
+@contextmanager
+def silent_logging() -> Iterator[None]:
+    """Nothing is logged for a while: torch logs a traceback beside the exception that it raises."""
+    before = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logging.disable(before)
 
 
 class Importer:

@@ -8,6 +8,7 @@ import pytest
 from compiler.compile import compile
 from compiler.program import Program
 from quant.errors import NoMulError
+from quant.graph import save_container
 from rtl.architecture import load_architecture
 from tests.random_networks import NetworkBuilder
 
@@ -69,4 +70,11 @@ def test_fingerprint_of_another_version(program, tmp_path):
         for name, content in members.items():
             archive.writestr(name, content)
     with pytest.raises(NoMulError, match="another version of NoMul; compile the network again"):
+        Program.load(path)
+
+
+def test_a_header_without_a_field_is_told(program, tmp_path):
+    path = tmp_path / "damaged.program"
+    save_container(path, "program", {"name": "x"}, {})
+    with pytest.raises(NoMulError, match=r"is no program that this NoMul knows .*; write it again"):
         Program.load(path)

@@ -170,7 +170,30 @@ def test_output_that_cannot_be_written(refused, files):
     )
     refused("verilog", "--arch", "tiny", "--block", "nest", "-o", "no/n.v", words=["no/n.v"])
     refused("report", files.program, "--plot", "no/plot.png", words=["no/plot.png"])
-    refused("report", files.program, "--plot", "plot.xyz", words=["plot.xyz"])
+    refused("report", files.program, "--plot", "plot.xyz", words=["plot.xyz", ".png"])
+    refused("report", files.program, "--plot", "plot", words=["plot", ".png"])
+    refused("run", files.qgraph, "--images", files.images, "-o", "y.txt", words=["y.txt", ".npy"])
+
+
+def test_targets_are_checked_before_the_work(monkeypatch, files):
+    monkeypatch.setattr("nomul.commands.demo.run_demo", lambda: pytest.fail("it began to work"))
+    for path, word in (("nowhere/figures.json", "no folder"), (files.folder, "is a folder")):
+        result = nomul("demo", "--json", path)
+        assert result.exit_code == 1 and word in result.stderr
+
+
+def test_options_without_effect(refused, files):
+    verify = ("verify", files.qgraph, "--arch", "tiny", "--images", files.images)
+    refused(*verify, "--scheme", "int8", words=["quantized already", "--scheme"])
+    refused(*verify, "--calibration-count", 3, words=["--calibration-count"])
+    refused(*verify, *SHAPE, words=["--input-shape"])
+    refused(
+        *("run", files.qgraph, "--arch", "tiny", "--images", files.images), words=["--arch out"]
+    )
+    refused(
+        *("verify", files.program, "--arch", "tiny", "--images", files.images),
+        words=["is a program", "quantized graph"],
+    )
 
 
 def test_missing_tool(refused, files, monkeypatch):

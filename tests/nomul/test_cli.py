@@ -112,6 +112,34 @@ def test_verify_a_network(files, tmp_path):
     assert text.count("✓") == 4 * 5
 
 
+def test_verify_a_network_of_random_weights(files, tmp_path):
+    """The network is made once, or its import would be compared with other weights."""
+    (tmp_path / "random.py").write_text(
+        "from torch import nn\n\ndef network():\n    return nn.Conv2d(3, 3, 3)\n"
+    )
+    found, _ = figures(
+        tmp_path,
+        *("verify", f"{tmp_path / 'random.py'}:network", *SHAPE, "--arch", "tiny"),
+        *("--images", files.images),
+    )
+    assert found["verify.import_error"] < 1e-5
+
+
+def test_verify_a_network_of_features(tmp_path):
+    (tmp_path / "mlp.py").write_text(
+        "from torch.nn import Linear, ReLU, Sequential\n\n"
+        "ready = Sequential(Linear(20, 8), ReLU(), Linear(8, 4))\n"
+    )
+    images = tmp_path / "features.npy"
+    np.save(images, np.random.default_rng(0).normal(size=(9, 20)).astype(np.float32))
+    found, _ = figures(
+        tmp_path,
+        *("verify", f"{tmp_path / 'mlp.py'}:ready", "--input-shape", "20", "--arch", "tiny"),
+        *("--images", images),
+    )
+    assert found["verify.import_error"] < 1e-5 and found["verify.layers"] == 2
+
+
 def test_disassemble(files, tmp_path):
     found, text = figures(tmp_path, "disassemble", files.program)
     assert found["opcodes"]["HALT"] == found["opcodes"]["CHECK"] == 1

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from nomul.images import PREPROCESSINGS, load_images
+from nomul.images import PREPROCESSINGS, Images, accuracy, load_images
 from quant.errors import NoMulError
 
 SHAPE = (3, 4, 4)
@@ -62,6 +62,37 @@ def test_the_digits_are_there_without_a_folder():
 def test_a_batch_that_does_not_fit_is_refused(saved, array, message):
     with pytest.raises(NoMulError, match=message):
         load_images(saved(array), SHAPE)
+
+
+@pytest.mark.parametrize(
+    ("array", "message"),
+    [
+        (np.float32(3), "holds one number"),
+        (np.full((1, *SHAPE), 1e300), r"the value at \(0, 0, 0, 0\) is inf in float32"),
+    ],
+)
+def test_numbers_that_are_no_images(saved, array, message):
+    with pytest.raises(NoMulError, match=message):
+        load_images(saved(array), SHAPE)
+
+
+@pytest.mark.parametrize("labels", [["a", "b"], [0.5, np.nan], [0, -1]])
+def test_labels_that_are_no_classes(saved, labels):
+    with pytest.raises(NoMulError, match="no class numbers"):
+        load_images(saved(name="a.npz", x=np.zeros((2, *SHAPE)), y=np.array(labels)), SHAPE)
+
+
+def test_features_are_images_of_one_pixel(saved):
+    x = np.random.default_rng(0).normal(size=(5, 7)).astype(np.float32)
+    images = load_images(saved(x), (7, 1, 1))
+    np.testing.assert_array_equal(images.x[:, :, 0, 0], x)
+
+
+def test_accuracy_needs_labels_that_the_network_has():
+    batch = Images(np.zeros((2, 1, 1, 1), np.float32), np.array([1, 3]), "a.npz")
+    assert accuracy(np.array([[0, 1, 0, 0], [1, 0, 0, 0]]), batch) == 50
+    with pytest.raises(NoMulError, match="the label 3, the network only 3 outputs"):
+        accuracy(np.zeros((2, 3)), batch)
 
 
 def test_files_that_are_no_images(saved, tmp_path):

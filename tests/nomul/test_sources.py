@@ -18,6 +18,9 @@ other = 3
 
 def broken():
     raise RuntimeError("no weights")
+
+def ends():
+    raise SystemExit("no weights")
 """
 
 
@@ -46,8 +49,11 @@ def test_a_module_in_the_working_folder(code, monkeypatch):
     [
         ("{code}:network", None, "--input-shape"),
         ("{code}:missing", SHAPE, "defines no missing"),
-        ("{code}:other", SHAPE, "is a int; it must make a torch.nn.Module"),
+        ("{code}:other", SHAPE, "is of type int; it must make a torch.nn.Module"),
         ("{code}:broken", SHAPE, "failed .RuntimeError: no weights"),
+        ("{code}:ends", SHAPE, "failed .SystemExit: no weights"),
+        ("{code}:", SHAPE, "is no network"),
+        ("resnet20", SHAPE, "leave out --input-shape"),
         ("{code}2.py:network", SHAPE, "does not exist"),
         ("no.such.package:network", SHAPE, "cannot be imported"),
         ("photo.png", SHAPE, "photo.png is no network; give an .onnx file"),
@@ -56,6 +62,14 @@ def test_a_module_in_the_working_folder(code, monkeypatch):
 def test_sources_that_are_no_network(code, source, shape, message):
     with pytest.raises(NoMulError, match=message):
         find_network(source.format(code=code), shape, None)
+
+
+@pytest.mark.parametrize("line", ["open('weights.bin')", "raise SystemExit('bye')"])
+def test_code_that_cannot_be_imported(tmp_path, line):
+    path = tmp_path / "broken.py"
+    path.write_text(line)
+    with pytest.raises(NoMulError, match=r"broken.py cannot be imported .*(weights.bin|bye)"):
+        find_network(f"{path}:network", SHAPE, None)
 
 
 def test_pretrained_networks_need_a_folder(monkeypatch):

@@ -200,12 +200,13 @@ def test_closeness_to_float(scheme, decibels):
     assert signal_to_noise(graph, qgraph, images(100, seed=2)) > decibels
 
 
-def test_later_of_two_convolutions_takes_the_residual():
+@pytest.mark.parametrize(("gain", "alone"), [(0.1, "conv0"), (10.0, "conv1")])
+def test_coarser_of_two_convolutions_takes_the_residual(gain, alone):
     net = Network()
-    net.relu(net.add(net.conv("x"), net.conv("x")))
+    net.relu(net.add(net.conv("x", gain=gain), net.conv("x")))
     qgraph = quantize(net.graph(), images())
-    assert kinds(qgraph) == [(QConv, "conv0"), (QConv, "clip3")]
-    assert qgraph.layer("clip3").inputs == ("x", "conv0")
+    assert kinds(qgraph) == [(QConv, alone), (QConv, "clip3")]
+    assert qgraph.layer("clip3").inputs == ("x", alone)
 
 
 def test_a_convolution_that_others_read_stays_alone():

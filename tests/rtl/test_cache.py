@@ -3,6 +3,7 @@
 import errno
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -131,3 +132,8 @@ def test_digests(tmp_path):
     assert source_digest([tmp_path]) == before
     (tmp_path / "b.py").write_text("")
     assert source_digest([tmp_path]) != before
+
+
+def test_a_folder_that_cannot_be_is_told():
+    with pytest.raises(NoMulError, match="/proc/nomul cannot be made: free space there or set"):
+        Cache(Path("/proc/nomul")).entry("kind", "key", lambda folder: None)

@@ -209,6 +209,44 @@ def test_start_forgets_parameters():
     assert got == expected.tolist()
 
 
+def test_a_uniform_run_behind_one_with_parameters():
+    first = random_run(2, 2, 3)
+    second = random_run(3, 1, 6, uniform=1, shift=2)
+    dut = PostProcess(LANES, BITS, CODE_BITS)
+    expected = []
+    for settings, parameters, sums, residual, group_first in (first, second):
+        model = dut.model(BITS, CODE_BITS, settings, parameters, residual, sums, group_first)
+        expected += model.tolist()
+    bench = Bench(dut)
+    got = []
+
+    async def drive(ctx):
+        for settings, _, sums, _, group_first in (first, second):
+            ctx.set(dut.settings, plain(settings))
+            ctx.set(dut.start, 1)
+            await ctx.tick()
+            ctx.set(dut.start, 0)
+            words = [{"sums": s, "group_first": f} for s, f in zip(sums, group_first)]
+            await bench.send(ctx, dut.i, words)
+            # As in a machine, the next run starts when this one has left.
+            await ctx.tick().repeat(dut.latency)
+
+    async def feed(ctx):
+        await ctx.tick()
+        parameters = first[1]
+        columns = zip(*parameters.values())
+        await bench.send(ctx, dut.parameters, [dict(zip(parameters, c)) for c in columns])
+
+    async def collect(ctx):
+        while len(got) < len(expected):
+            *_, now, word = await ctx.tick().sample(dut.valid, dut.o)
+            if now:
+                got.append(plain(word))
+
+    bench.run(drive, feed, collect)
+    assert got == expected
+
+
 def test_conversion():
     rtlil.convert(PostLane(32, 8))
     rtlil.convert(PostProcess(LANES, BITS, CODE_BITS))

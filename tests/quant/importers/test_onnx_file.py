@@ -79,6 +79,10 @@ def quant_node():
 REFUSALS = {
     "sigmoid": (model([node("Sigmoid", "x", "y")]), r"^y \(Sigmoid\): .* export without it"),
     "unknown": (model([node("Sin", "x", "y")]), r"^y \(Sin\): no layer computes this operator"),
+    "kernel_shape": (
+        model([node("Conv", "x w", "y", kernel_shape=[2, 2])], {"w": values(4, 6, 3, 3)}),
+        r"its kernel_shape \(2, 2\) is not that of its weights, \(3, 3\)",
+    ),
     "leaky": (model([node("LeakyRelu", "x", "y")]), "train with Relu"),
     "qonnx": (
         model([quant_node()], {"s": f32(1)}),

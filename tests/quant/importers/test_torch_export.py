@@ -1,5 +1,7 @@
 """Every operator that the torch front end takes, against torch, and what it refuses."""
 
+import logging
+
 import numpy as np
 import pytest
 import torch
@@ -392,3 +394,9 @@ def test_batch_norm_without_variance_is_refused():
     module[1].weight.data.fill_(1e38)
     with pytest.raises(NoMulError, match="0 has weights beyond float32 after folding"):
         load_module(module, IMAGE)
+
+
+def test_a_wrong_shape_is_one_line_and_no_logged_traceback(caplog):
+    with pytest.raises(NoMulError, match=r"cannot trace Linear .*[^.]; check the input shape"):
+        load_module(nn.Linear(20, 4), (20, 1, 1))
+    assert not [record for record in caplog.records if record.levelno >= logging.WARNING]

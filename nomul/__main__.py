@@ -1,0 +1,5 @@
+"""``python -m nomul``: the command line."""
+
+from nomul.cli import main
+
+main()
