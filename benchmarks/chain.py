@@ -62,18 +62,17 @@ def show(found: dict[str, Any], fresh: set[str]) -> None:
     """The table."""
     table(
         "Figures of the chain",
-        ["figure", "how", "published", "bar", "measured"],
+        ["figure", "how; what others report", "bar", "measured"],
         [
             [
                 figure.key,
-                figure.how,
-                figure.published,
+                f"{figure.how}; {figure.published}" if figure.published else figure.how,
                 figure.bar,
-                figure.text(found[figure.key]) + ("" if figure.key in fresh else " *"),
+                figure.text(found[figure.key]) + (" " if figure.key in fresh else "*"),
             ]
             for figure in figures.FIGURES
         ],
-        left=3,
+        left=2,
     )
     if set(found) - fresh:
         console.print(f"* not measured now: from benchmarks/results/{RESULTS.name}")

@@ -64,13 +64,11 @@ def free(value: Any, values: Values) -> bool:
 def loss(key: str, images: str, published: str = "", bar: bool = False) -> Figure:
     """Top-1 points that quantization cost."""
     holds = at_most(0.5) if bar else free
-    return Figure(
-        key, "<= 0.5" if bar else "", holds, f"float - quantized, {images}", published, ".2f"
-    )
+    return Figure(key, "<= 0.5" if bar else "", holds, f"points lost, {images}", published, ".2f")
 
 
 JPEG, LOSSLESS = "10,000 JPEG images", "1,000 lossless images"
-TRAINED = "with training, APoT 4/4 bit 0.51, DeepShift-Q 5 bit 1.94, INQ 5 bit 1.11"
+TRAINED = "none without training; with: APoT 4/4 bit 0.51, INQ 5 bit 1.11"
 DIGITS = "digits, 360 held-out images"
 MACHINE = "a ResNet-20 image, log4, zynq7020 (256 MACs)"
 
@@ -95,9 +93,9 @@ FIGURES = (
     Figure("demo.synth.bram", "", free, "Yosys, xc7z020, 36 kbit"),
     Figure("demo.seconds", "< 120", at_most(120), "tools and machine built before", form=".0f"),
     loss("resnet20.int8.loss", JPEG, bar=True),
-    loss("resnet20.log4.loss", JPEG, f"without training: none; {TRAINED}"),
+    loss("resnet20.log4.loss", JPEG, TRAINED),
     loss("resnet20-original.int8.loss", LOSSLESS, bar=True),
-    loss("resnet20-original.log4.loss", LOSSLESS, f"without training: none; {TRAINED}"),
+    loss("resnet20-original.log4.loss", LOSSLESS, TRAINED),
     loss("resnet8.int8.loss", LOSSLESS, "0.30, TensorFlow Lite's int8 file", bar=True),
     loss("resnet8.log4.loss", LOSSLESS),
     Figure("layers.checked", ">= 1000", at_least(1000), "random layers", form=",d"),
