@@ -2,6 +2,8 @@
 
 from collections.abc import Callable
 
+import click
+
 from quant.errors import NoMulError
 from rtl import engines
 from rtl.accelerator import Accelerator
@@ -16,7 +18,7 @@ from rtl.post import PostProcess, parameter_word
 from rtl.sequencer import Sequencer
 from rtl.store import Store
 
-__all__ = ["BLOCKS", "block"]
+__all__ = ["BLOCKS", "block", "block_option"]
 
 WALK = LEVELS[Nest.ACTIVATION]
 
@@ -88,3 +90,13 @@ def block(name: str, arch: Architecture) -> Design:
         )
     kind, arguments = BLOCKS[key](arch)
     return Design(kind, arguments, name)
+
+
+# Beside its choices, so that verbs without blocks need not load the hardware.
+block_option = click.option(
+    "--block",
+    "name",
+    default="machine",
+    show_default=True,
+    help=f"{', '.join(BLOCKS)}, or the engine's own name.",
+)

@@ -7,7 +7,7 @@ import torch
 from onnx.reference import ReferenceEvaluator
 from torch import nn
 
-from quant.floating import run_float
+from quant.floating import relative_error, run_float
 from quant.graph import Graph
 
 __all__ = ["import_error"]
@@ -43,8 +43,7 @@ def import_error(
         found = found.softmax(dim=1)
     elif expected.max() <= 0 and sums_to_one(np.exp(expected)):
         found = found.log_softmax(dim=1)
-    largest = np.abs(expected).max()
-    return float(np.abs(found.numpy() - expected).max() / (largest if largest > 0 else 1.0))
+    return relative_error(found.numpy(), expected)
 
 
 def sums_to_one(values: np.ndarray) -> bool:

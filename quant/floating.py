@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from quant.errors import NoMulError
 from quant.graph import Add, AvgPool, Clip, Concat, Conv, Graph, Layer, MaxPool, Upsample
 
-__all__ = ["compare_import", "run_float", "visit_float"]
+__all__ = ["compare_import", "relative_error", "run_float", "visit_float"]
 
 
 def run_float(
@@ -81,6 +81,11 @@ def compare_import(
             f"{graph.name} gives {found.shape[1]} values an image, the original "
             f"{expected.shape[1]}; compare with the network that was imported"
         )
+    return relative_error(found, expected)
+
+
+def relative_error(found: np.ndarray, expected: np.ndarray) -> float:
+    """Largest difference, over the largest size of what is expected (over 1 if all that is 0)."""
     largest = np.abs(expected).max()
     return float(np.abs(found - expected).max() / (largest if largest > 0 else 1.0))
 

@@ -6,7 +6,7 @@ import click
 
 from boards.parts import load_part, part_names
 from boards.synth import synthesize
-from nomul.blocks import BLOCKS, block
+from nomul.blocks import block, block_option
 from nomul.options import architecture_option
 from nomul.output import stage
 from nomul.synthesis import ADVICE, synthesis_figures, synthesis_table
@@ -25,13 +25,7 @@ __all__ = ["command"]
     metavar="PART",
     help=f"{', '.join(part_names())}; by default the architecture's own.",
 )
-@click.option(
-    "--block",
-    "name",
-    default="machine",
-    show_default=True,
-    help=f"{', '.join(BLOCKS)}, or the engine's own name.",
-)
+@block_option
 def command(arch: str, part_name: str | None, name: str) -> dict[str, Any]:
     """Synthesize a machine with Yosys and count what it takes of a part.
 

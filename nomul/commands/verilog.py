@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from nomul.blocks import BLOCKS, block
+from nomul.blocks import block, block_option
 from nomul.options import architecture_option, output_option
 from nomul.output import console, stage
 from nomul.verb import Verb
@@ -17,13 +17,7 @@ __all__ = ["command"]
 
 @click.command("verilog", cls=Verb)
 @architecture_option
-@click.option(
-    "--block",
-    "name",
-    default="machine",
-    show_default=True,
-    help=f"{', '.join(BLOCKS)}, or the engine's own name.",
-)
+@block_option
 @output_option
 def command(arch: str, name: str, output: Path | None) -> dict[str, Any]:
     """Write a block or a whole machine as Verilog.
