@@ -25,7 +25,6 @@ __all__ = [
     "LEVELS",
     "MAX_PASSES",
     "VERSION",
-    "Accumulate",
     "Instruction",
     "Nest",
     "Opcode",
@@ -34,7 +33,7 @@ __all__ = [
     "encode",
 ]
 
-VERSION = 1
+VERSION = 2
 INSTRUCTION_BITS = 64
 OPCODE_BITS = 6
 MAX_PASSES = 16
@@ -54,6 +53,8 @@ class Opcode(enum.Enum, shape=OPCODE_BITS):  # type: ignore[call-arg]
     POST = 8
     RANGE = 9
     RUN = 10
+    VECTOR = 11
+    MEMBERS = 12
 
 
 class Nest(enum.Enum, shape=3):  # type: ignore[call-arg]
@@ -71,15 +72,16 @@ LEVELS: dict[Nest, int] = {
     Nest.ACTIVATION: 7,
     Nest.WEIGHT: 3,
     Nest.SUM: 4,
-    Nest.PARAMETER: 1,
-    Nest.RESIDUAL: 3,
-    Nest.OUTPUT: 3,
+    Nest.PARAMETER: 4,
+    Nest.RESIDUAL: 4,
+    Nest.OUTPUT: 4,
 }
 """Loop levels of each nest; level 0 is the innermost.
 
 The levels of ``SUM`` have a meaning: 0 walks the accumulators of one reduction step, 1 counts the
 steps, 2 the passes; a word of sums starts an accumulation where levels 1 and 2 are both at their
-first iteration and finishes it where both are at their last; level 3 counts output groups.
+first iteration and finishes it where both are at their last; level 3 counts output groups. Those
+of ``OUTPUT`` too, where the last word of sums of a row or of a run is not full: see ``MEMBERS``.
 """
 
 
@@ -87,20 +89,14 @@ class Path(enum.Enum, shape=1):  # type: ignore[call-arg]
     """What lies between the activations and the accumulators."""
 
     ENGINE = 0  # the engine, with weights
-    BYPASS = 1  # nothing: lane i of a word is sum i
-
-
-class Accumulate(enum.Enum, shape=1):  # type: ignore[call-arg]
-    """How the accumulator takes a sum that does not start an accumulation."""
-
-    ADD = 0
-    MAX = 1
+    BYPASS = 1  # no weights: maximum over a window, or copy
 
 
 COUNT = unsigned(16)
 ADDRESS = unsigned(24)
 ADDRESS_STEP = signed(25)
 COORDINATE = signed(13)
+VECTOR_STEP = signed(13)
 CODE = signed(18)
 SHIFT = unsigned(5)
 
@@ -117,28 +113,39 @@ LAYOUTS: dict[Opcode, data.StructLayout] = {
     ),
     # What is added to row and column of the activation when a level advances.
     Opcode.STEP: data.StructLayout({"level": 3, "row": COORDINATE, "column": COORDINATE}),
-    # Activations outside 0 <= row < rows, 0 <= column < columns are words of `fill` codes.
-    Opcode.BOUNDS: data.StructLayout({"rows": 12, "columns": 12, "fill": CODE}),
+    # Feature words outside 0 <= row < rows, 0 <= column < columns read as 0, or, on the path
+    # BYPASS, count for nothing. Columns are counted in words.
+    Opcode.BOUNDS: data.StructLayout({"rows": 12, "columns": 12}),
     # Settings of the engine, in the engine's own layout.
     Opcode.ENGINE: data.StructLayout({"settings": 48}),
-    # Sums of this pass are shifted left, and negated, before they are accumulated.
-    Opcode.PASS: data.StructLayout({"index": 4, "shift": 4, "negate": 1}),
-    # Post-processing; see Range. `uniform`: no bias, and these shifts, for all channels.
+    # Sums of this pass are shifted left before they are accumulated.
+    Opcode.PASS: data.StructLayout({"index": 4, "shift": 4}),
+    # Post-processing; see Range. `uniform`: no bias, and this shift, for all channels. The
+    # residual is shifted left by `residual_left`, and `right` shifts the sum of both once more.
+    # `logarithmic`: the code written is the logarithmic one.
     Opcode.POST: data.StructLayout(
         {
             "uniform": 1,
             "shift": SHIFT,
             "residual": 1,
-            "residual_shift": SHIFT,
             "residual_signed": 1,
+            "residual_left": 2,
+            "right": 2,
+            "logarithmic": 1,
         }
     ),
     # Outputs are saturated to low .. high, which are codes of the machine.
     Opcode.RANGE: data.StructLayout({"low": CODE, "high": CODE}),
     # Start. `signed`: whether activations are two's complement. `layer` is for people.
-    Opcode.RUN: data.StructLayout(
-        {"path": Path, "accumulate": Accumulate, "signed": 1, "layer": 16}
+    Opcode.RUN: data.StructLayout({"path": Path, "signed": 1, "layer": 16}),
+    # Word j of the vector of column group p stands at the nest's address, and column,
+    # + j * word_step + (p >> group_shift) * group_step.
+    Opcode.VECTOR: data.StructLayout(
+        {"word_step": VECTOR_STEP, "group_step": VECTOR_STEP, "group_shift": 2}
     ),
+    # A word of sums is one feature word a column group, its members. In the last iteration of
+    # OUTPUT's level 1 (last_level 0) or 3 (last_level 1) only the first `count` are written.
+    Opcode.MEMBERS: data.StructLayout({"last_level": 1, "count": 3}),
 }
 
 
@@ -158,7 +165,7 @@ class Instruction:
             return f"{value:#x}" if name in ("fingerprint", "settings") else str(value)
 
         fields = " ".join(f"{name}={show(name, value)}" for name, value in self.fields.items())
-        return f"{self.opcode.name.lower():7}{fields}".rstrip()
+        return f"{self.opcode.name.lower():8}{fields}".rstrip()
 
 
 def encode(opcode: Opcode, **fields: int) -> int:
@@ -166,7 +173,7 @@ def encode(opcode: Opcode, **fields: int) -> int:
 
     Errors: ``ValueError`` for a missing or unknown field or a value out of its range.
 
-    >>> encode(Opcode.PASS, index=1, shift=2, negate=0) == 7 | 1 << 6 | 2 << 10
+    >>> encode(Opcode.PASS, index=1, shift=2) == 7 | 1 << 6 | 2 << 10
     True
     """
     layout = LAYOUTS[opcode]
@@ -191,7 +198,7 @@ def decode(word: int) -> Instruction:
     Errors: ``ValueError`` for an opcode that does not exist.
 
     >>> str(decode(encode(Opcode.RANGE, low=-128, high=127)))
-    'range  low=-128 high=127'
+    'range   low=-128 high=127'
     """
     opcode = Opcode(word & (1 << OPCODE_BITS) - 1)
     fields = {}

@@ -8,7 +8,6 @@ from rtl.isa import (
     LAYOUTS,
     LEVELS,
     OPCODE_BITS,
-    Accumulate,
     Nest,
     Opcode,
     Path,
@@ -92,20 +91,25 @@ def test_unknown_opcodes(opcode):
         (encode(Opcode.HALT), "halt"),
         (
             encode(Opcode.LOOP, nest=Nest.SUM, level=3, last=9, step=-2),
-            "loop   nest=sum level=3 last=9 step=-2",
+            "loop    nest=sum level=3 last=9 step=-2",
         ),
         (
-            encode(Opcode.RUN, path=Path.BYPASS, accumulate=Accumulate.MAX, signed=1, layer=7),
-            "run    path=bypass accumulate=max signed=1 layer=7",
+            encode(Opcode.RUN, path=Path.BYPASS, signed=1, layer=7),
+            "run     path=bypass signed=1 layer=7",
         ),
         (
-            encode(Opcode.CHECK, version=1, fingerprint=0xABCD),
-            "check  version=1 fingerprint=0xabcd",
+            encode(Opcode.CHECK, version=2, fingerprint=0xABCD),
+            "check   version=2 fingerprint=0xabcd",
         ),
+        (
+            encode(Opcode.VECTOR, word_step=-3, group_step=5, group_shift=1),
+            "vector  word_step=-3 group_step=5 group_shift=1",
+        ),
+        (encode(Opcode.MEMBERS, last_level=1, count=4), "members last_level=1 count=4"),
         # A nest that does not exist still has a line: programs are looked at when they fail.
         (
             encode(Opcode.LOOP, nest=7, level=0, last=0, step=0),
-            "loop   nest=7 level=0 last=0 step=0",
+            "loop    nest=7 level=0 last=0 step=0",
         ),
     ],
 )
