@@ -1,7 +1,7 @@
 """The machine: an engine in its shell, behind the host port."""
 
-from amaranth.hdl import Module, Mux, ResetInserter, Signal, signed
-from amaranth.lib import data, stream, wiring
+from amaranth.hdl import Module, ResetInserter, Signal, Value, signed
+from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In
 
 from rtl import engines
@@ -12,33 +12,46 @@ from rtl.features import FeatureMemory
 from rtl.host import HostBus, HostPort
 from rtl.isa import INSTRUCTION_BITS, LEVELS, Nest, Path
 from rtl.nest import LoopNest
+from rtl.pool import WindowMaximum
 from rtl.post import PostProcess, parameter_word
+from rtl.queue import Queue
 from rtl.registers import Control, Region
 from rtl.sequencer import Sequencer
 from rtl.store import Store
+from rtl.writeback import WriteBack
 
-__all__ = ["Accelerator"]
+__all__ = ["Accelerator", "words_under_way"]
+
+
+def words_under_way(architecture: Architecture) -> int:
+    """Words of sums that may still finish when the queue says that it has no more room."""
+    # One word each: taken in the cycle that fills the queue, and in the one that sees it.
+    return architecture.engine_config.latency + Accumulator.latency + 2
 
 
 class Accelerator(wiring.Component):
     """A machine of an architecture; ``docs/machine.md`` says what it does and in how many cycles.
 
-    The data of a run pass through the submodules in this order: ``nest_activation``, ``features``,
-    ``fetch``, ``engine`` (fed by ``nest_weight`` and ``weights``), ``accumulator`` (led by
-    ``nest_sum``), ``post`` (with ``nest_parameter``, ``parameters`` and ``nest_residual``) and, by
-    ``nest_output``, back to ``features``.
+    The data of a run pass through the submodules in this order: ``nest_activation``, ``fetch``
+    (which reads ``features``), ``engine`` (fed by ``nest_weight`` and ``weights``) or ``pool``,
+    ``accumulator`` (led by ``nest_sum``), ``queue``, ``post`` (with ``nest_parameter``,
+    ``parameters`` and ``nest_residual``) and, by ``writeback`` and ``nest_output``, back to
+    ``features``.
 
     Parameters
     ----------
     architecture : Architecture
+    family : str, optional
+        FPGA family whose primitives the engine may use; without one the machine is generic.
 
     Members
     -------
     bus : In(HostBus)
     """
 
-    def __init__(self, architecture: Architecture) -> None:
+    def __init__(self, architecture: Architecture, family: str | None = None) -> None:
         self.architecture = architecture
+        self.family = family
         super().__init__({"bus": In(HostBus())})
 
     def elaborate(self, platform) -> Module:
@@ -46,26 +59,26 @@ class Accelerator(wiring.Component):
         arch, sizes = self.architecture, self.architecture.memory
         config = arch.engine_config
         lanes, bits = arch.lanes, arch.activation_bits
+        groups, vector_words = config.groups, config.vector_words
 
         # A host's stop puts everything but the host port and the memories into its first state.
         stop = Signal()
         reset = ResetInserter(stop)
 
         # Memories.
-        features = FeatureMemory(lanes * bits, sizes.feature_words)
+        features = FeatureMemory(lanes * bits, sizes.feature_words, groups, vector_words)
         m.submodules.features = reset(features)
         weights = Store(config.weight_bits, sizes.weight_words)
         m.submodules.weights = reset(weights)
-        parameter_bits = parameter_word(arch.accumulator_bits).size
+        parameter_bits = parameter_word(arch.accumulator_bits, lanes).size
         parameters = Store(parameter_bits, sizes.parameter_words)
         m.submodules.parameters = reset(parameters)
-        accumulator_address = (sizes.accumulator_words - 1).bit_length()
 
         # Control.
         address_bits = {
             Nest.ACTIVATION: features.address_bits,
             Nest.WEIGHT: weights.address_bits,
-            Nest.SUM: accumulator_address,
+            Nest.SUM: (sizes.accumulator_words - 1).bit_length(),
             Nest.PARAMETER: parameters.address_bits,
             Nest.RESIDUAL: features.address_bits,
             Nest.OUTPUT: features.address_bits,
@@ -79,7 +92,6 @@ class Accelerator(wiring.Component):
         m.d.comb += engine_path.eq(settings.path == Path.ENGINE)
         runs_where = {
             Nest.WEIGHT: engine_path,
-            Nest.PARAMETER: ~settings.post.uniform,
             Nest.RESIDUAL: settings.post.residual,
         }
         nests = {}
@@ -94,19 +106,36 @@ class Accelerator(wiring.Component):
         m.d.comb += sequencer.done.eq(nests[Nest.OUTPUT].done)
 
         # Activations.
-        fetch = ActivationFetch(lanes, bits, LEVELS[Nest.ACTIVATION], features.address_bits)
+        fetch = ActivationFetch(groups, vector_words, lanes, bits, features.address_bits)
         m.submodules.fetch = reset(fetch)
         wiring.connect(m, nests[Nest.ACTIVATION].o, fetch.i)
-        wiring.connect(m, fetch.address, features.activation_address)
-        wiring.connect(m, features.activation, fetch.word)
         m.d.comb += [
             fetch.bounds.eq(settings.bounds),
-            features.bank.eq(settings.activation.address[-1]),
+            fetch.vector.eq(settings.vector),
+            features.read.eq(fetch.read),
+            features.index.eq(fetch.index),
+            fetch.word.eq(features.word),
         ]
 
-        # Sums: of the engine, or the activations themselves.
-        engine = engines.find(arch.engine)(config)
+        # Sums: of the engine, or the largest activations themselves. None of them can wait, so a
+        # vector is only taken while the queue has room for all that is under way.
+        engine = engines.find(arch.engine)(config, self.family)
         m.submodules.engine = reset(engine)
+        accumulator = Accumulator(
+            lanes=groups * lanes,
+            sum_bits=config.sum_bits,
+            bits=arch.accumulator_bits,
+            words=sizes.accumulator_words,
+            shift_bits=arch.pass_shift_bits,
+            bypass_bits=bits + 1,
+        )
+        m.submodules.accumulator = reset(accumulator)
+        pool = WindowMaximum(groups, lanes, bits)
+        m.submodules.pool = reset(pool)
+        finished = data.ArrayLayout(data.ArrayLayout(signed(arch.accumulator_bits), lanes), groups)
+        queue = Queue(finished, sizes.queue_words, words_under_way(arch))
+        m.submodules.queue = reset(queue)
+        step = nests[Nest.SUM].o
         m.d.comb += [
             engine.settings.eq(settings.engine),
             engine.start.eq(sequencer.start),
@@ -114,48 +143,34 @@ class Accelerator(wiring.Component):
             engine.weights.payload.eq(weights.word.payload),
             engine.weights.valid.eq(weights.word.valid),
             weights.word.ready.eq(engine.weights.ready),
-        ]
-        sum_bits = max(config.sum_bits, bits + 1)
-        accumulator = Accumulator(
-            lanes=lanes,
-            sum_bits=sum_bits,
-            bits=arch.accumulator_bits,
-            words=sizes.accumulator_words,
-            shift_bits=arch.pass_shift_bits,
-            max_bits=bits + 1,
-        )
-        m.submodules.accumulator = reset(accumulator)
-        sums = stream.Signature(data.ArrayLayout(signed(sum_bits), lanes)).create(path=("sums",))
-        m.d.comb += [engine.activations.payload.eq(fetch.o.payload)]
-        with m.If(engine_path):
-            m.d.comb += [
-                engine.activations.valid.eq(fetch.o.valid),
-                fetch.o.ready.eq(engine.activations.ready),
-                sums.valid.eq(engine.sums.valid),
-                engine.sums.ready.eq(sums.ready),
-            ]
-        with m.Else():
-            m.d.comb += [sums.valid.eq(fetch.o.valid), fetch.o.ready.eq(sums.ready)]
-        for lane in range(lanes):
-            code = fetch.o.p[lane]
-            bypass = Mux(settings.signed, code.as_signed(), code)
-            m.d.comb += sums.p[lane].eq(Mux(engine_path, engine.sums.p[lane], bypass))
-        m.d.comb += [
-            accumulator.i.valid.eq(sums.valid),
-            accumulator.i.payload.eq(sums.payload),
-            sums.ready.eq(accumulator.i.ready),
-            accumulator.operation.eq(settings.accumulate),
+            engine.activations.payload.eq(fetch.o.p.codes),
+            engine.activations.valid.eq(fetch.o.valid & queue.room & engine_path),
+            fetch.o.ready.eq(queue.room & (engine.activations.ready | ~engine_path)),
+            pool.clear.eq(sequencer.start),
+            pool.valid.eq(fetch.o.valid & queue.room & ~engine_path),
+            pool.start.eq(step.p.first[1]),
+            pool.signed.eq(settings.signed),
+            pool.inside.eq(fetch.o.p.inside),
+            *(pool.codes[group].eq(fetch.o.p.codes[group][0]) for group in range(groups)),
+            accumulator.bypass.eq(~engine_path),
             accumulator.passes.eq(settings.passes),
+            accumulator.valid.eq(engine.valid | pool.valid),
+            Value.cast(accumulator.sums).eq(Value.cast(engine.sums)),
+            Value.cast(accumulator.bypassed).eq(Value.cast(pool.largest)),
+            queue.write.eq(accumulator.o_valid),
+            Value.cast(queue.data).eq(Value.cast(accumulator.o)),
         ]
-        wiring.connect(m, nests[Nest.SUM].o, accumulator.step)
+        wiring.connect(m, step, accumulator.step)
 
         # Codes, and back to the features.
-        post = PostProcess(lanes, arch.accumulator_bits, bits)
+        post = PostProcess(groups, lanes, arch.accumulator_bits, bits)
         m.submodules.post = reset(post)
-        wiring.connect(m, accumulator.o, post.i)
+        writeback = WriteBack(groups, features.address_bits)
+        m.submodules.writeback = reset(writeback)
+        wiring.connect(m, queue.o, post.i)
+        wiring.connect(m, nests[Nest.OUTPUT].o, writeback.step)
         m.d.comb += [
             post.settings.eq(settings.post),
-            post.start.eq(sequencer.start),
             *pass_address(nests[Nest.PARAMETER].o, parameters.address),
             post.parameters.payload.eq(parameters.word.payload),
             post.parameters.valid.eq(parameters.word.valid),
@@ -164,9 +179,10 @@ class Accelerator(wiring.Component):
             post.residual.payload.eq(features.residual.payload),
             post.residual.valid.eq(features.residual.valid),
             features.residual.ready.eq(post.residual.ready),
-            nests[Nest.OUTPUT].o.ready.eq(post.valid),
-            features.write.eq(post.valid & nests[Nest.OUTPUT].o.valid),
-            features.write_address.eq(nests[Nest.OUTPUT].o.p.address),
+            writeback.members.eq(settings.members),
+            writeback.valid.eq(post.valid),
+            features.write.eq(writeback.write),
+            features.write_address.eq(writeback.address),
             features.write_data.eq(post.o),
         ]
 

@@ -1,87 +1,190 @@
-"""Activation fetch: words of the feature memory in the order of a nest, padding put in."""
+"""Activation fetch: a vector for each group at every step of a nest, padding put in."""
 
 import numpy as np
-from amaranth.hdl import Module, Mux, Signal
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from rtl.isa import LAYOUTS, Opcode
+from rtl.features import bank_count
+from rtl.isa import COORDINATE, LAYOUTS, LEVELS, Nest, Opcode
 from rtl.nest import nest_word
-from rtl.store import Store
 
-__all__ = ["ActivationFetch"]
+__all__ = ["ActivationFetch", "vector_layout"]
+
+
+def vector_layout(groups: int, words: int, lanes: int, bits: int) -> data.StructLayout:
+    """A vector for each group; ``inside``: whether word 0 of the group's is inside the map."""
+    word = data.ArrayLayout(bits, lanes)
+    codes = data.ArrayLayout(data.ArrayLayout(word, words), groups)
+    return data.StructLayout({"codes": codes, "inside": data.ArrayLayout(1, groups)})
+
+
+def multiple(value: Value, factor: int) -> Value:
+    """``factor * value`` for factors 0 to 3, of shifts and an addition."""
+    return ((value << 1) if factor & 2 else 0) + (value if factor & 1 else Const(0, 1))
 
 
 class ActivationFetch(wiring.Component):
-    """Reads the word at each step of a nest, or, outside the map, makes a word of ``fill`` codes.
+    """Reads, at each step of a nest, the ``words`` words of every group's vector.
 
-    Latency 2 from a step to its word (one is the memory's), throughput 1, back-pressure yes.
+    Word ``j`` of group ``p`` is ``d = j * word_step + (p >> group_shift) * group_step`` words
+    behind the nest's address, and as far from its column. One whose row or column is outside the
+    map is 0. Words of a vector must stand in different banks.
+
+    Latency 4 from a step to its vectors, throughput 1, back-pressure yes.
 
     Parameters
     ----------
-    lanes, bits : int
-        Codes of a word, bits of a code.
-    levels, address_bits : int
-        Of the nest.
+    groups, words, lanes, bits : int
+        Vectors of a step, words of a vector, codes of a word, bits of a code.
+    address_bits : int
 
     Members
     -------
     bounds : In(Opcode.BOUNDS layout)
+    vector : In(Opcode.VECTOR layout)
     i : In(stream of nest_word)
-    address : Out(stream)
-        To the memory.
-    word : In(stream)
-        From the memory, one for each address.
-    o : Out(stream of ArrayLayout(bits, lanes))
+    read, index, word
+        To the feature memory.
+    o : Out(stream of vector_layout)
     """
 
-    latency = Store.latency + 1
+    latency = 4
 
-    def __init__(self, lanes: int, bits: int, levels: int, address_bits: int) -> None:
+    def __init__(self, groups: int, words: int, lanes: int, bits: int, address_bits: int) -> None:
+        self.groups = groups
+        self.words = words
         self.lanes = lanes
         self.bits = bits
+        self.address_bits = address_bits
+        self.banks = bank_count(words)
+        self.bank_bits = (self.banks - 1).bit_length()
+        index = data.ArrayLayout(address_bits - self.bank_bits, self.banks)
+        word = data.ArrayLayout(lanes * bits, self.banks)
+        walk = nest_word(LEVELS[Nest.ACTIVATION], address_bits, True)
         super().__init__(
             {
                 "bounds": In(LAYOUTS[Opcode.BOUNDS]),
-                "i": In(stream.Signature(nest_word(levels, address_bits, True))),
-                "address": Out(stream.Signature(address_bits)),
-                "word": In(stream.Signature(lanes * bits)),
-                "o": Out(stream.Signature(data.ArrayLayout(bits, lanes))),
+                "vector": In(LAYOUTS[Opcode.VECTOR]),
+                "i": In(stream.Signature(walk)),
+                "read": Out(1),
+                "index": Out(data.ArrayLayout(index, groups)),
+                "word": In(data.ArrayLayout(word, groups)),
+                "o": Out(stream.Signature(vector_layout(groups, words, lanes, bits))),
             }
         )
 
     @staticmethod
     def model(
-        bits: int, bounds: dict, row: np.ndarray, column: np.ndarray, words: np.ndarray
-    ) -> np.ndarray:
-        """Unsigned codes ``[n, lanes]`` of ``n`` steps, given the words at their addresses."""
+        shape: tuple[int, int],
+        settings: dict[str, dict],
+        steps: dict[str, np.ndarray],
+        memory: np.ndarray,
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Vectors of a walk.
+
+        Parameters
+        ----------
+        shape : (groups, words)
+        settings : dict
+            Fields of ``bounds`` and of ``vector``.
+        steps : dict
+            What ``LoopNest.model`` gives.
+        memory : int array [words, lanes]
+            Unsigned codes; a power of two words.
+
+        Returns
+        -------
+        codes int64 [steps, groups, words, lanes], inside bool [steps, groups, words]
+        """
+        bounds, vector = settings["bounds"], settings["vector"]
+        group, word = np.indices(shape)
+        offset = word * vector["word_step"] + (group >> vector["group_shift"]) * vector["group_step"]
+        address = (steps["address"][:, None, None] + offset) % len(memory)
+        half = 1 << COORDINATE.width - 1
+        column = (steps["column"][:, None, None] + offset + half) % (2 * half) - half
+        row = steps["row"][:, None, None]
         inside = (row >= 0) & (row < bounds["rows"]) & (column >= 0) & (column < bounds["columns"])
-        return np.where(inside[:, None], words, bounds["fill"] & (1 << bits) - 1)
+        return np.where(inside[..., None], memory[address], 0), inside
 
     def elaborate(self, platform) -> Module:
         m = Module()
         step = self.i.payload
-        inside = Signal()
+        advance = Signal()
         m.d.comb += [
-            inside.eq(
-                (step.row >= 0)
-                & (step.row < self.bounds.rows)
-                & (step.column >= 0)
-                & (step.column < self.bounds.columns)
-            ),
-            self.address.valid.eq(self.i.valid),
-            self.address.payload.eq(step.address),
-            self.i.ready.eq(self.address.ready),
+            advance.eq(~self.o.valid | self.o.ready),
+            self.i.ready.eq(advance),
+            self.read.eq(advance),
         ]
-        # Beside the memory: whether the word that it reads is to be used.
-        use_word = Signal()
-        with m.If(self.address.valid & self.address.ready):
-            m.d.sync += use_word.eq(inside)
-        # Output register, so that the choice is not in front of the engine's own logic.
-        m.d.comb += self.word.ready.eq(~self.o.valid | self.o.ready)
-        with m.If(self.word.ready):
-            m.d.sync += self.o.valid.eq(self.word.valid)
-            for lane in range(self.lanes):
-                code = self.word.payload.word_select(lane, self.bits)
-                m.d.sync += self.o.p[lane].eq(Mux(use_word, code, self.bounds.fill[: self.bits]))
+        valid = Signal(self.latency)
+        with m.If(advance):
+            m.d.sync += valid.eq(Cat(self.i.valid, valid))
+        m.d.comb += self.o.valid.eq(valid[-1])
+        row_inside = Signal()
+        with m.If(advance):
+            m.d.sync += row_inside.eq((step.row >= 0) & (step.row < self.bounds.rows))
+        for group in range(self.groups):
+            self.fetch_group(m, group, advance, row_inside)
         return m
+
+    def fetch_group(self, m: Module, group: int, advance: Signal, row_inside: Signal) -> None:
+        """The pipeline of one group."""
+        step, name = self.i.payload, f"group_{group}"
+        banks, bank_bits = self.banks, self.bank_bits
+
+        # Settings are stable before the first step: products with constants may be registered.
+        offset = Signal(signed(COORDINATE.width + 2), name=f"{name}_offset")
+        with m.Switch(self.vector.group_shift):
+            for shift in range(1 << len(self.vector.group_shift)):
+                with m.Case(shift):
+                    m.d.sync += offset.eq(multiple(self.vector.group_step, group >> shift))
+
+        # Stage 1: where the group's vector begins.
+        address = Signal(self.address_bits, name=f"{name}_address", reset_less=True)
+        column = Signal(COORDINATE, name=f"{name}_column", reset_less=True)
+        with m.If(advance):
+            m.d.sync += [address.eq(step.address + offset), column.eq(step.column + offset)]
+
+        # Stage 2: where its words stand.
+        addresses, columns = [], []
+        row_of_word = Signal(name=f"{name}_row_of_word", reset_less=True)
+        with m.If(advance):
+            m.d.sync += row_of_word.eq(row_inside)
+        for j in range(self.words):
+            word_address = Signal(self.address_bits, name=f"{name}_address_{j}", reset_less=True)
+            word_column = Signal(COORDINATE, name=f"{name}_column_{j}", reset_less=True)
+            behind = Signal(signed(COORDINATE.width + 2), name=f"{name}_behind_{j}")
+            m.d.sync += behind.eq(multiple(self.vector.word_step, j))
+            with m.If(advance):
+                m.d.sync += [
+                    word_address.eq(address + behind),
+                    word_column.eq(column + behind),
+                ]
+            addresses.append(word_address)
+            columns.append(word_column)
+
+        # Stage 3: each bank reads the word that it holds; which words are inside the map.
+        for bank in range(banks):
+            index = Signal(self.address_bits - bank_bits, name=f"{name}_index_{bank}")
+            m.d.comb += index.eq(addresses[0][bank_bits:])
+            for j in range(1, self.words):
+                with m.If(addresses[j][:bank_bits] == bank):
+                    m.d.comb += index.eq(addresses[j][bank_bits:])
+            m.d.comb += self.index[group][bank].eq(index)
+        # Stage 4: the words in their order.
+        for j in range(self.words):
+            inside = Signal(name=f"{name}_inside_{j}", reset_less=True)
+            held = Signal(max(bank_bits, 1), name=f"{name}_bank_{j}", reset_less=True)
+            word = Signal(self.lanes * self.bits, name=f"{name}_word_{j}")
+            codes = self.o.p.codes[group][j]
+            with m.If(advance):
+                m.d.sync += [
+                    inside.eq(
+                        row_of_word & (columns[j] >= 0) & (columns[j] < self.bounds.columns)
+                    ),
+                    held.eq(addresses[j][:bank_bits]),
+                    codes.as_value().eq(Mux(inside, word, 0)),
+                ]
+                if j == 0:
+                    m.d.sync += self.o.p.inside[group].eq(inside)
+            m.d.comb += word.eq(self.word[group][held])

@@ -1,49 +1,68 @@
-"""The feature memory: two banks, so that activations and residuals are read at once."""
+"""The feature memory: every group reads its vector, while residuals are read and outputs written."""
 
-from amaranth.hdl import Module, Signal
-from amaranth.lib import stream, wiring
+from amaranth.hdl import Module, unsigned
+from amaranth.lib import data, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from rtl.store import HostAccess, Store
 
-__all__ = ["FeatureMemory"]
+__all__ = ["FeatureMemory", "bank_count"]
+
+
+def bank_count(vector_words: int) -> int:
+    """Banks that a vector's words spread over: the power of two that holds them all.
+
+    >>> [bank_count(words) for words in (1, 2, 3, 4)]
+    [1, 2, 4, 4]
+    """
+    return 1 << (vector_words - 1).bit_length()
 
 
 class FeatureMemory(wiring.Component):
-    """Two banks of ``words`` words each; the highest address bit is the bank.
+    """One address space of ``words`` words, in a copy for each group and one for residuals.
 
-    Activations come from bank ``bank``, residuals from the other: the bank bits of their addresses
-    are not looked at. Outputs go to either. Latency 1, throughput 1 on each of the three sides,
-    back-pressure on the reading ones.
+    In a group's copy the word at ``address`` stands in bank ``address % banks`` at index
+    ``address // banks``. All banks of all copies are read at once, so a vector whose words are in
+    different banks takes one cycle. Writes go to all copies. A word that is written in the cycle in
+    which it is read is read as it was before.
+
+    Latency 1 on both reading sides. Groups: throughput 1, the words hold while ``read`` is low.
+    Residuals: a stream with back-pressure.
 
     Parameters
     ----------
     bits : int
         Width of a word.
     words : int
-        Words of a bank; a power of two.
+        A power of two.
+    groups, vector_words : int
 
     Members
     -------
-    bank : In(1)
-    activation_address, residual_address : In(stream of address)
-    activation, residual : Out(stream of word)
-    write : In(1)
-    write_address, write_data : In
+    read : In(1)
+    index : In(ArrayLayout(ArrayLayout(index, banks), groups))
+    word : Out(ArrayLayout(ArrayLayout(bits, banks), groups))
+    residual_address : In(stream of address)
+    residual : Out(stream of word)
+    write, write_address, write_data : In
     host : In(HostAccess)
     """
 
     latency = Store.latency
 
-    def __init__(self, bits: int, words: int) -> None:
+    def __init__(self, bits: int, words: int, groups: int, vector_words: int) -> None:
         self.bits = bits
         self.words = words
-        self.address_bits = (2 * words - 1).bit_length()
+        self.groups = groups
+        self.banks = bank_count(vector_words)
+        self.bank_bits = (self.banks - 1).bit_length()
+        self.address_bits = (words - 1).bit_length()
+        index = data.ArrayLayout(self.address_bits - self.bank_bits, self.banks)
         super().__init__(
             {
-                "bank": In(1),
-                "activation_address": In(stream.Signature(self.address_bits)),
-                "activation": Out(stream.Signature(bits)),
+                "read": In(1),
+                "index": In(data.ArrayLayout(index, groups)),
+                "word": Out(data.ArrayLayout(data.ArrayLayout(bits, self.banks), groups)),
                 "residual_address": In(stream.Signature(self.address_bits)),
                 "residual": Out(stream.Signature(bits)),
                 "write": In(1),
@@ -55,44 +74,30 @@ class FeatureMemory(wiring.Component):
 
     def elaborate(self, platform) -> Module:
         m = Module()
-        m.submodules.bank_0 = bank_0 = Store(self.bits, self.words)
-        m.submodules.bank_1 = bank_1 = Store(self.bits, self.words)
-        readers = (
-            (self.activation_address, self.activation),
-            (self.residual_address, self.residual),
-        )
-        for mine, (low, high) in enumerate(((bank_0, bank_1), (bank_1, bank_0))):
-            # `low` serves reader `mine` where `bank` is 0.
-            address, word = readers[mine]
-            with m.If(~self.bank):
-                m.d.comb += route(address, low.address) + route(low.word, word)
-            with m.Else():
-                m.d.comb += route(address, high.address) + route(high.word, word)
-        top = self.address_bits - 1
-        host_top = self.host.address[top]
-        for index, bank in enumerate((bank_0, bank_1)):
-            m.d.comb += [
-                bank.write.eq(self.write & (self.write_address[top] == index)),
-                bank.write_address.eq(self.write_address[:top]),
-                bank.write_data.eq(self.write_data),
-                bank.host.address.eq(self.host.address[:top]),
-                bank.host.write.eq(self.host.write & (host_top == index)),
-                bank.host.write_data.eq(self.host.write_data),
-                bank.host.read.eq(self.host.read & (host_top == index)),
-            ]
-        host_bank = Signal()
-        m.d.sync += host_bank.eq(host_top)
-        with m.If(host_bank):
-            m.d.comb += self.host.read_data.eq(bank_1.host.read_data)
-        with m.Else():
-            m.d.comb += self.host.read_data.eq(bank_0.host.read_data)
+        m.submodules.residuals = residuals = Store(self.bits, self.words)
+        m.d.comb += [
+            residuals.write.eq(self.write),
+            residuals.write_address.eq(self.write_address),
+            residuals.write_data.eq(self.write_data),
+        ]
+        wiring.connect(m, wiring.flipped(self.residual_address), residuals.address)
+        wiring.connect(m, residuals.word, wiring.flipped(self.residual))
+        wiring.connect(m, wiring.flipped(self.host), residuals.host)
+        # What the residuals' copy writes, the machine's word or the host's, the others write too.
+        address, word = residuals.written_address, residuals.written_data
+        for bank in range(self.banks):
+            enable = residuals.written & (address[: self.bank_bits] == bank)
+            for group in range(self.groups):
+                m.submodules[f"group_{group}_bank_{bank}"] = store = memory.Memory(
+                    shape=unsigned(self.bits), depth=self.words // self.banks, init=[]
+                )
+                read, write = store.read_port(), store.write_port()
+                m.d.comb += [
+                    write.addr.eq(address[self.bank_bits :]),
+                    write.data.eq(word),
+                    write.en.eq(enable),
+                    read.addr.eq(self.index[group][bank]),
+                    read.en.eq(self.read),
+                    self.word[group][bank].eq(read.data),
+                ]
         return m
-
-
-def route(source, sink) -> list:
-    """Statements that pass one stream on to another, cutting the payload to the sink's width."""
-    return [
-        sink.valid.eq(source.valid),
-        sink.payload.eq(source.payload[: len(sink.payload)]),
-        source.ready.eq(sink.ready),
-    ]

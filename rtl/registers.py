@@ -60,6 +60,4 @@ class Error(IntEnum):
     WRONG_VERSION = 2
     WRONG_MACHINE = 3
     NO_SUCH_LEVEL = 4
-    BANK_CONFLICT = 5
-    ILLEGAL_RUN = 6
-    NO_HALT = 7
+    NO_HALT = 5

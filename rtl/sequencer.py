@@ -4,7 +4,6 @@ from amaranth.hdl import Module, Signal, unsigned
 from amaranth.lib import data, memory, wiring
 from amaranth.lib.wiring import In, Out
 
-from rtl.accumulate import pass_settings
 from rtl.isa import (
     INSTRUCTION_BITS,
     LAYOUTS,
@@ -12,7 +11,6 @@ from rtl.isa import (
     MAX_PASSES,
     OPCODE_BITS,
     VERSION,
-    Accumulate,
     Nest,
     Opcode,
     Path,
@@ -34,12 +32,13 @@ def run_settings(address_bits: dict[Nest, int], shift_bits: int) -> data.StructL
     return data.StructLayout(
         {
             **nests,
+            "vector": LAYOUTS[Opcode.VECTOR],
             "bounds": LAYOUTS[Opcode.BOUNDS],
             "engine": LAYOUTS[Opcode.ENGINE]["settings"].shape,
-            "passes": data.ArrayLayout(pass_settings(shift_bits), MAX_PASSES),
+            "passes": data.ArrayLayout(shift_bits, MAX_PASSES),
             "post": post_settings(),
+            "members": LAYOUTS[Opcode.MEMBERS],
             "path": Path,
-            "accumulate": Accumulate,
             "signed": 1,
         }
     )
@@ -62,7 +61,7 @@ class Sequencer(wiring.Component):
     Parameters
     ----------
     address_bits : dict of Nest to int
-        Width of each nest's addresses. The highest bit of ACTIVATION and RESIDUAL is the bank.
+        Width of each nest's addresses.
     shift_bits : int
         Width of a pass's shift.
     instruction_words : int
@@ -151,7 +150,7 @@ class Sequencer(wiring.Component):
         m.d.comb += wait.eq(ends & busy)
         pause = Signal()
         m.d.comb += pause.eq(ends & ~busy & self.stop_after.any() & (self.runs == self.stop_after))
-        self.check(m, opcode, fields, following, error)
+        self.check(m, opcode, fields, error)
 
         with m.If(self.done):
             m.d.sync += busy.eq(0)
@@ -178,7 +177,6 @@ class Sequencer(wiring.Component):
                         m.d.sync += [
                             self.settings.eq(following),
                             self.settings.path.eq(run.path),
-                            self.settings.accumulate.eq(run.accumulate),
                             self.settings.signed.eq(run.signed),
                             self.start.eq(1),
                             busy.eq(1),
@@ -203,11 +201,10 @@ class Sequencer(wiring.Component):
             m.d.sync += [self.state.eq(State.RUNNING), fetched.eq(0)]
         return m
 
-    def check(self, m: Module, opcode, fields, following, error: Signal) -> None:
-        """What is wrong with the instruction, as an :class:`~rtl.isa.Error`."""
+    def check(self, m: Module, opcode, fields, error: Signal) -> None:
+        """What is wrong with the instruction, as an :class:`~rtl.registers.Error`."""
         check, loop = fields[Opcode.CHECK], fields[Opcode.LOOP]
-        run = fields[Opcode.RUN]
-        bad_level, same_bank = Signal(), Signal()
+        bad_level = Signal()
         with m.If(opcode == Opcode.LOOP.value):
             m.d.comb += bad_level.eq(1)
             for nest, levels in LEVELS.items():
@@ -217,10 +214,6 @@ class Sequencer(wiring.Component):
             m.d.comb += bad_level.eq(fields[Opcode.STEP].level >= LEVELS[Nest.ACTIVATION])
         with m.If(opcode == Opcode.ORIGIN.value):
             m.d.comb += bad_level.eq(fields[Opcode.ORIGIN].nest.as_value() >= len(Nest))
-        m.d.comb += same_bank.eq(
-            following.post.residual
-            & (following.activation.address[-1] == following.residual.address[-1])
-        )
         first, last = Signal(), Signal()
         m.d.comb += [first.eq(self.pc == 0), last.eq(self.pc == self.instruction_words - 1)]
         known = Signal()
@@ -238,11 +231,6 @@ class Sequencer(wiring.Component):
                 m.d.comb += error.eq(Error.WRONG_MACHINE)
         with m.Elif(bad_level):
             m.d.comb += error.eq(Error.NO_SUCH_LEVEL)
-        with m.Elif(opcode == Opcode.RUN.value):
-            with m.If((run.path == Path.ENGINE) & (run.accumulate == Accumulate.MAX)):
-                m.d.comb += error.eq(Error.ILLEGAL_RUN)
-            with m.Elif(same_bank):
-                m.d.comb += error.eq(Error.BANK_CONFLICT)
 
     def write_settings(self, m: Module, opcode, fields, following) -> None:
         """The settings that the instruction writes."""
@@ -271,16 +259,16 @@ class Sequencer(wiring.Component):
                     with m.If(step.level == level):
                         target = following.activation.levels[level]
                         m.d.sync += [target.row.eq(step.row), target.column.eq(step.column)]
-            with m.Case(Opcode.BOUNDS.value):
-                m.d.sync += following.bounds.eq(fields[Opcode.BOUNDS])
+            for op in (Opcode.VECTOR, Opcode.BOUNDS, Opcode.MEMBERS):
+                with m.Case(op.value):
+                    m.d.sync += following[op.name.lower()].eq(fields[op])
             with m.Case(Opcode.ENGINE.value):
                 m.d.sync += following.engine.eq(fields[Opcode.ENGINE].settings)
             with m.Case(Opcode.PASS.value):
                 entry = fields[Opcode.PASS]
                 for index in range(MAX_PASSES):
                     with m.If(entry.index == index):
-                        target = following.passes[index]
-                        m.d.sync += [target.shift.eq(entry.shift), target.negate.eq(entry.negate)]
+                        m.d.sync += following.passes[index].eq(entry.shift)
             with m.Case(Opcode.POST.value):
                 post = fields[Opcode.POST]
                 m.d.sync += [following.post[name].eq(post[name]) for name, _ in post.shape()]

@@ -42,6 +42,8 @@ class Store(wiring.Component):
     word : Out(stream)
     write, write_address, write_data : In
         The machine's own writes.
+    written, written_address, written_data : Out
+        What is written in this cycle, by the machine or the host.
     host : In(HostAccess)
     """
 
@@ -58,6 +60,9 @@ class Store(wiring.Component):
                 "write": In(1),
                 "write_address": In(self.address_bits),
                 "write_data": In(bits),
+                "written": Out(1),
+                "written_address": Out(self.address_bits),
+                "written_data": Out(bits),
                 "host": In(HostAccess(self.address_bits, bits)),
             }
         )
@@ -74,9 +79,12 @@ class Store(wiring.Component):
             read.en.eq((self.address.valid & self.address.ready) | self.host.read),
             self.word.payload.eq(read.data),
             self.host.read_data.eq(read.data),
-            write.addr.eq(Mux(self.host.write, self.host.address, self.write_address)),
-            write.data.eq(Mux(self.host.write, self.host.write_data, self.write_data)),
-            write.en.eq(self.write | self.host.write),
+            self.written_address.eq(Mux(self.host.write, self.host.address, self.write_address)),
+            self.written_data.eq(Mux(self.host.write, self.host.write_data, self.write_data)),
+            self.written.eq(self.write | self.host.write),
+            write.addr.eq(self.written_address),
+            write.data.eq(self.written_data),
+            write.en.eq(self.written),
         ]
         with m.If(self.address.ready):
             m.d.sync += self.word.valid.eq(self.address.valid)

@@ -1,0 +1,181 @@
+"""Bias, residual, rounding and saturation of one channel's sums."""
+
+import numpy as np
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from quant.numbers import requantize
+from rtl.arithmetic import saturated
+from rtl.isa import SHIFT
+
+__all__ = ["PostLane"]
+
+COARSE, MIDDLE, FINE = slice(3, 5), slice(1, 3), 0
+"""Bits of a shift that each of the three stages of the shifter takes."""
+
+
+class PostLane(wiring.Component):
+    """``code = saturate(round_half_even((t / 2**shift + (r << residual_left)) / 2**right))``.
+
+    ``t = sum + bias`` modulo ``2**bits``, ``r`` is the residual. What ``t / 2**shift`` loses is
+    kept as one bit of one half and one that says whether anything lies below it, so the rounding
+    is that of the exact value. Quotients too large for any residual to bring back are noted and
+    saturate.
+
+    Latency 7, throughput 1; fixed rate: neither provides nor respects back-pressure.
+
+    Parameters
+    ----------
+    bits, code_bits : int
+        Width of an accumulator and of a code.
+
+    Members
+    -------
+    sum, bias : In(signed(bits))
+    shift : In(SHIFT)
+    residual : In(signed(code_bits + 1))
+    residual_left, right : In(2)
+    low, high : In(signed(code_bits + 1))
+        Codes, signed or not.
+    code : Out(code_bits)
+    """
+
+    latency = 7
+
+    def __init__(self, bits: int, code_bits: int) -> None:
+        self.bits = bits
+        self.code_bits = code_bits
+        super().__init__(
+            {
+                "sum": In(signed(bits)),
+                "bias": In(signed(bits)),
+                "shift": In(SHIFT),
+                "residual": In(signed(code_bits + 1)),
+                "residual_left": In(2),
+                "right": In(2),
+                "low": In(signed(code_bits + 1)),
+                "high": In(signed(code_bits + 1)),
+                "code": Out(code_bits),
+            }
+        )
+
+    @staticmethod
+    def model(
+        bits: int,
+        code_bits: int,
+        total: np.ndarray,
+        residual: np.ndarray,
+        bias: np.ndarray,
+        shift: np.ndarray,
+        residual_left: int,
+        right: int,
+        low: int,
+        high: int,
+    ) -> np.ndarray:
+        """Unsigned codes; negative ones in two's complement of ``code_bits``. All broadcast."""
+        half = 1 << bits - 1
+        t = np.asarray(total, np.int64) + bias
+        wrapped = ((t + half) & ((1 << bits) - 1)) - half
+        whole = wrapped + (np.asarray(residual, np.int64) << residual_left + shift)
+        return requantize(whole, shift + right, low, high) & ((1 << code_bits) - 1)
+
+    def elaborate(self, platform) -> Module:
+        m = Module()
+        # A quotient of this many bits, one of them one half, is too large for any residual: with
+        # code_bits + 4 bits of magnitude, less 3 bits of residual_left or of right, it saturates.
+        near = self.code_bits + 6
+
+        def register(shape, name: str) -> Signal:
+            return Signal(shape, name=name, reset_less=True)
+
+        # 1: the sum with its bias. Of the operands that which may be a choice comes last, so that
+        # the adder's own look-up tables make it.
+        total = register(signed(self.bits), "total")
+        shift = [register(SHIFT, f"shift_{i}") for i in (1, 2, 3)]
+        m.d.sync += [
+            total.eq(self.bias + self.sum),
+            shift[0].eq(self.shift),
+            shift[1].eq(shift[0]),
+            shift[2].eq(shift[1]),
+        ]
+        # 2 and 3: shifted by multiples of 8, then of 2, the bit of one half kept below the point.
+        coarse = Shifted(m, "coarse", Cat(Const(0, 1), total), shift[0][COARSE], 8, near + 7)
+        middle = Shifted(m, "middle", coarse.value, shift[1][MIDDLE], 2, near + 1)
+        # 4: the last bit of the shift, again in the adder, and the residual.
+        aligned = [register(signed(self.code_bits + 5), f"aligned_{i}") for i in (1, 2, 3)]
+        m.d.sync += [
+            aligned[0].eq(Cat(Const(0, 1), self.residual).as_signed() << self.residual_left),
+            aligned[1].eq(aligned[0]),
+            aligned[2].eq(aligned[1]),
+        ]
+        fine = Signal(signed(near))
+        m.d.comb += fine.eq(Mux(shift[2][FINE], middle.value[1:], middle.value[:near]).as_signed())
+        both = register(signed(near + 1), "both")
+        negative = [register(1, f"negative_{i}") for i in range(5)]
+        m.d.sync += [
+            both.eq(aligned[2] + fine),
+            negative[0].eq(total[-1]),
+            *(b.eq(a) for a, b in zip(negative, negative[1:])),
+        ]
+        far = [register(1, f"far_{i}") for i in range(5)]
+        rest = [register(1, f"rest_{i}") for i in range(3)]
+        top = middle.value[-1]
+        m.d.sync += [
+            far[0].eq(coarse.far),
+            far[1].eq(far[0] | middle.far | (~shift[2][FINE] & (middle.value[near - 1] != top))),
+            rest[0].eq(coarse.rest),
+            rest[1].eq(rest[0] | middle.rest | (shift[2][FINE] & middle.value[0])),
+        ]
+        # 5: shifted right; the floor, the bit below it, and whether anything lies below that.
+        floor = register(signed(near), "floor")
+        half = register(1, "half")
+        shifted = Signal(signed(near + 1))
+        dropped = Signal()
+        m.d.comb += shifted.eq(both >> self.right)
+        for right in range(4):
+            with m.If(self.right == right):
+                m.d.comb += dropped.eq(both[:right].any())
+        m.d.sync += [
+            floor.eq(shifted >> 1),
+            half.eq(shifted[0]),
+            rest[2].eq(rest[1] | dropped),
+            far[2].eq(far[1]),
+        ]
+        # 6: to the nearest, ties to even.
+        rounded = register(signed(near), "rounded")
+        m.d.sync += [rounded.eq(floor + (half & (rest[2] | floor[0]))), far[3].eq(far[2])]
+        # 7: saturated.
+        m.d.sync += self.code.eq(
+            Mux(
+                far[3],
+                Mux(negative[4], self.low, self.high)[: self.code_bits],
+                saturated(rounded, self.low, self.high, self.code_bits),
+            )
+        )
+        return m
+
+
+class Shifted:
+    """A register stage that shifts right by ``amount * step``: two bits of a shift.
+
+    ``value`` is the quotient in ``bits``, signed; ``far``, whether it does not fit; ``rest``,
+    whether a dropped bit, not the lowest one kept, was set.
+    """
+
+    def __init__(
+        self, m: Module, name: str, value: Value, amount: Value, step: int, bits: int
+    ) -> None:
+        value = value.as_signed()
+        self.value = Signal(signed(bits), name=name, reset_less=True)
+        self.far = Signal(name=f"{name}_far", reset_less=True)
+        self.rest = Signal(name=f"{name}_rest", reset_less=True)
+        with m.Switch(amount):
+            for i in range(1 << len(amount)):
+                with m.Case(i):
+                    quotient = value >> min(i * step, len(value) - 1)
+                    m.d.sync += [
+                        self.value.eq(quotient),
+                        self.far.eq(quotient != quotient[:bits].as_signed()),
+                        self.rest.eq(value[: i * step].any()),
+                    ]
