@@ -99,7 +99,9 @@ class ActivationFetch(wiring.Component):
         """
         bounds, vector = settings["bounds"], settings["vector"]
         group, word = np.indices(shape)
-        offset = word * vector["word_step"] + (group >> vector["group_shift"]) * vector["group_step"]
+        offset = (
+            word * vector["word_step"] + (group >> vector["group_shift"]) * vector["group_step"]
+        )
         address = (steps["address"][:, None, None] + offset) % len(memory)
         half = 1 << COORDINATE.width - 1
         column = (steps["column"][:, None, None] + offset + half) % (2 * half) - half
@@ -179,9 +181,7 @@ class ActivationFetch(wiring.Component):
             codes = self.o.p.codes[group][j]
             with m.If(advance):
                 m.d.sync += [
-                    inside.eq(
-                        row_of_word & (columns[j] >= 0) & (columns[j] < self.bounds.columns)
-                    ),
+                    inside.eq(row_of_word & (columns[j] >= 0) & (columns[j] < self.bounds.columns)),
                     held.eq(addresses[j][:bank_bits]),
                     codes.as_value().eq(Mux(inside, word, 0)),
                 ]

@@ -112,9 +112,7 @@ class PostProcess(wiring.Component):
         m.d.comb += [
             have_residual.eq(~settings.residual | self.residual.valid),
             accept.eq(self.i.valid & self.parameters.valid & have_residual),
-            self.i.ready.eq(
-                self.parameters.valid & have_residual & (member == self.groups - 1)
-            ),
+            self.i.ready.eq(self.parameters.valid & have_residual & (member == self.groups - 1)),
             self.parameters.ready.eq(self.i.valid & have_residual),
             self.residual.ready.eq(self.i.valid & self.parameters.valid & settings.residual),
         ]

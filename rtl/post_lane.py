@@ -1,5 +1,7 @@
 """Bias, residual, rounding and saturation of one channel's sums."""
 
+from itertools import pairwise
+
 import numpy as np
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
 from amaranth.lib import wiring
@@ -116,7 +118,7 @@ class PostLane(wiring.Component):
         m.d.sync += [
             both.eq(aligned[2] + fine),
             negative[0].eq(total[-1]),
-            *(b.eq(a) for a, b in zip(negative, negative[1:])),
+            *(b.eq(a) for a, b in pairwise(negative)),
         ]
         far = [register(1, f"far_{i}") for i in range(5)]
         rest = [register(1, f"rest_{i}") for i in range(3)]
