@@ -1,4 +1,4 @@
-"""The feature memory: every group reads its vector, while residuals are read and outputs written."""
+"""The feature memory: a vector for every group, a residual and an output in every cycle."""
 
 from amaranth.hdl import Module, unsigned
 from amaranth.lib import data, memory, stream, wiring
