@@ -78,11 +78,15 @@ class WeightFormat:
 FORMATS = {
     fmt.name: fmt
     for fmt in (
+        # The order of the codes is the one that a lane decodes with the fewest look-up tables.
         WeightFormat("w3", (0, 1, 2, 4)),
         WeightFormat("w4r", (1, 2, 4, 8, 16, 32, 0, 0)),
-        WeightFormat("w4", (0, 1, 2, 4, 8, 16, 32, 64)),
-        WeightFormat("log4", (0, 1, 2, 4, 8, 16, 24, 32)),
-        WeightFormat("log5", (0, 0, *(size << k for k in range(6) for size in (1, 3)), 64, 128)),
+        WeightFormat("w4", (1, 2, 4, 8, 16, 32, 64, 0)),
+        # q1 + q2 with q1 of {0, 1, 2, 4} and q2 of {0, 4}: the sums of two powers of two of
+        # Chang et al., "Mix and Match", HPCA 2021, at 4 bits, in units of an eighth.
+        WeightFormat("sp2", (0, 1, 2, 4, 4, 5, 6, 8)),
+        WeightFormat("log4", (1, 2, 4, 8, 16, 32, 0, 24)),
+        WeightFormat("log5", (1, 2, 3, 6, 4, 8, 12, 24, 16, 32, 48, 96, 64, 128, 0, 0)),
     )
 }
 

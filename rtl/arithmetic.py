@@ -1,44 +1,80 @@
-"""Arithmetic that several blocks share: adder trees, rounding shifts, saturation."""
+"""Arithmetic that several blocks share: adder trees, saturation."""
 
-from amaranth.hdl import Module, Mux, Shape, Signal, Value
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
-__all__ = ["adder_tree", "saturated", "tree_levels"]
+from amaranth.hdl import Module, Mux, Signal, Value
+
+__all__ = ["Addend", "adder_tree", "saturated", "tree_levels"]
+
+
+class Addend(NamedTuple):
+    """An unsigned value ``bits * 2**zeros`` that is at most ``largest``."""
+
+    bits: Value
+    largest: int
+    zeros: int = 0
+
+
+Adder = Callable[[Module, Sequence[Value], int, str], Value]
+"""Sum of two or three unsigned values, in so many bits, without a register."""
+
+
+def plain_adder(m: Module, values: Sequence[Value], width: int, name: str) -> Value:
+    """The sum as ``+``."""
+    total = values[0] + values[1]
+    return total if len(values) == 2 else total + values[2]
 
 
 def tree_levels(count: int) -> int:
-    """Levels of a binary tree over ``count`` values, which is its latency when pipelined."""
-    return (count - 1).bit_length()
+    """Levels of a ternary tree over ``count`` values, which is its latency.
+
+    >>> [tree_levels(count) for count in (1, 2, 3, 4, 9, 10, 48)]
+    [0, 1, 1, 2, 2, 3, 4]
+    """
+    levels = 0
+    while count > 1:
+        count = -(-count // 3)
+        levels += 1
+    return levels
 
 
-def adder_tree(m: Module, values: list[Value], enable: Value, name: str) -> Signal:
-    """Sum of ``values`` by a binary tree with a register behind each level.
+def adder_tree(
+    m: Module, addends: Sequence[Addend], name: str, adder: Adder = plain_adder
+) -> Addend:
+    """Sum of ``addends`` by a tree that adds three at a time, with a register behind each level.
 
-    Latency :func:`tree_levels`, throughput 1, all registers hold while ``enable`` is low. A level
-    is one bit wider than the one before it, so nothing wraps. Cost: one adder a pair.
+    Latency :func:`tree_levels`, throughput 1, no enable. Registers are as wide as the sum of the
+    largest values asks for, so nothing wraps.
 
     Parameters
     ----------
     m : Module
         Gets the registers, in the domain ``sync``.
-    values : list of Value
-        All of one shape.
-    enable : Value, 1 bit
+    addends : sequence of Addend
     name : str
         Prefix of the registers' names.
+    adder : function
+        Makes a sum of two or three values; see :data:`Adder`.
     """
     level = 0
-    while len(values) > 1:
-        shape = Shape(values[0].shape().width + 1, values[0].shape().signed)
+    while len(addends) > 1:
         level += 1
-        sums = []
-        for i in range(0, len(values), 2):
-            total = Signal(shape, name=f"{name}_{level}_{i // 2}", reset_less=True)
-            pair = values[i] + values[i + 1] if i + 1 < len(values) else values[i]
-            with m.If(enable):
-                m.d.sync += total.eq(pair)
-            sums.append(total)
-        values = sums
-    return values[0]
+        addends = [
+            _registered_sum(m, addends[i : i + 3], f"{name}_{level}_{i // 3}", adder)
+            for i in range(0, len(addends), 3)
+        ]
+    return addends[0]
+
+
+def _registered_sum(m: Module, addends: Sequence[Addend], name: str, adder: Adder) -> Addend:
+    zeros = min(addend.zeros for addend in addends)
+    largest = sum(addend.largest for addend in addends)
+    width = (largest >> zeros).bit_length()
+    total = Signal(width, name=name, reset_less=True)
+    values = [addend.bits << (addend.zeros - zeros) for addend in addends]
+    m.d.sync += total.eq(values[0] if len(values) == 1 else adder(m, values, width, name))
+    return Addend(total, largest, zeros)
 
 
 def saturated(value: Value, low: Value, high: Value, bits: int) -> Value:

@@ -4,21 +4,29 @@ An engine is a ``wiring.Component`` in a file of its name that the file's ``ENGI
 shell knows of it only this:
 
 ``ENGINE.Config``
-    Frozen dataclass: the keys of the architecture's ``[engine]`` table (listed in ``KEYS``) and
-    ``activation_bits``; checks itself; has ``lanes`` (codes of an activation word, which is also
-    the number of sums of a word), ``weight_bits`` (bits of a weight word), ``sum_bits`` (width of
-    a sum, signed), ``macs_per_cycle``, ``latency`` (cycles from an accepted activation word to its
-    word of sums, nothing stalling) and ``to_dict()``.
-``ENGINE(config)``
-    Members: ``settings`` (In, ``ENGINE.Settings``, stable while a run lasts), ``start`` (In, one
-    cycle before the first word of a run), ``weights`` and ``activations`` (In, streams), ``sums``
-    (Out, stream).
+    Frozen dataclass: the keys of the architecture's ``[engine]`` table (listed in ``KEYS``; whole
+    numbers or text) and ``activation_bits``; checks itself (``ValueError`` with key, value and what
+    is allowed). With ``N = lanes`` codes of a feature word, ``T = vector_words`` words of a vector
+    and ``P = groups`` vectors a cycle, each of which gives N sums, it has these three and
+    ``weight_bits`` (bits of a weight word), ``sum_bits`` (width of a sum, signed),
+    ``macs_per_cycle``, ``latency`` (cycles from an accepted word of activations to its sums) and
+    ``to_dict()``.
+``ENGINE(config, family=None)``
+    ``family`` is the part's FPGA family, as Yosys names it, for an engine that uses its primitives;
+    None is generic. Members: ``settings`` (In, ``ENGINE.Settings``, stable while a run lasts),
+    ``start`` (In, one cycle before the first word of a run), ``weights`` (In, stream of weight
+    words), ``activations`` (In, stream of ``P x T x N`` codes), ``valid`` (Out) and ``sums`` (Out,
+    ``P x N`` signed). Sums cannot be stalled: whoever feeds activations has room for them.
 ``ENGINE.Settings``
     Layout of at most 48 bits, what the instruction ``ENGINE`` carries.
 ``ENGINE.model(config, settings, weights, activations)``
     The exact sums, in numpy: ``settings`` a dict of the fields, ``weights`` the words as uint32
-    pieces, ``activations`` codes ``[..., words, lanes]`` unsigned as they stand in memory; int64
-    ``[..., words, lanes]``.
+    pieces, ``activations`` codes ``[..., words, P, T, N]`` unsigned as they stand in memory; int64
+    ``[..., words, P, N]``.
+``ENGINE.excess(config, weights)``
+    What the product of an unsigned activation and each of the integer ``weights`` has more in the
+    sums than it should, whatever the activation: int64 of the shape of ``weights``. The compiler
+    takes it off the bias.
 """
 
 import importlib

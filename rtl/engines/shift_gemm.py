@@ -1,206 +1,191 @@
-"""Shift-add matrix multiplication: an array of dot-product columns with stationary weights."""
+"""Shift-add matrix multiplication: groups of dot-product columns with stationary weights."""
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
-from amaranth.hdl import Cat, Module, Signal, signed
+from amaranth.hdl import Cat, Const, Module, Signal, Value, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
+from amaranth.utils import exact_log2
 
-from quant.numbers import decode_terms
-from rtl.arithmetic import adder_tree, tree_levels
+from rtl.columns.column import Column, operand_layout
+from rtl.columns.plan import PLANS, LanePlan
 from rtl.packing import unpack
 
-__all__ = ["ENGINE", "Column", "ShiftGemm", "ShiftGemmConfig"]
+__all__ = ["ENGINE", "ShiftGemm", "ShiftGemmConfig"]
+
+# Registers in front of the columns: the words as accepted, and what the lanes select from.
+_OPERAND_STAGES = 2
 
 
 @dataclass(frozen=True)
 class ShiftGemmConfig:
-    """Size of the array.
+    """Size of the array and format of its weights.
 
     Parameters
     ----------
     lanes : int
-        Activations of a dot product, and columns of the array: a power of two, 4 to 64.
-    term_bits : int
-        Width of a weight's term: sign and the codes 0 (zero) and ``e + 1`` for ``2**e``; 2 to 5.
+        N: codes of a feature word, and columns of a group; a power of two, 4 to 64.
+    vector_words : int
+        T: feature words of a vector, 1 to 4. A column has ``N * T`` lanes.
+    groups : int
+        P: groups of columns: 1, 2 or 4.
+    weights : str
+        Weight format of the lanes, see :mod:`quant.weight_formats`.
+    dsp_columns : int
+        Columns of each group that are made of multipliers: even, 0 to N.
     activation_bits : int
-        Width of an activation.
+        A, width of an activation, 2 to 16.
     """
 
     lanes: int
-    term_bits: int
+    vector_words: int
+    groups: int
+    weights: str
+    dsp_columns: int
     activation_bits: int
 
-    KEYS: ClassVar[tuple[str, ...]] = ("lanes", "term_bits")
+    KEYS: ClassVar[tuple[str, ...]] = (
+        "lanes",
+        "vector_words",
+        "groups",
+        "weights",
+        "dsp_columns",
+    )
 
     def __post_init__(self) -> None:
-        if self.lanes not in (4, 8, 16, 32, 64):
-            raise ValueError(f"lanes = {self.lanes}: allowed are 4, 8, 16, 32, 64")
-        if not 2 <= self.term_bits <= 5:
-            raise ValueError(f"term_bits = {self.term_bits}: allowed is 2 to 5")
-        if not 2 <= self.activation_bits <= 16:
-            raise ValueError(f"activation_bits = {self.activation_bits}: allowed is 2 to 16")
+        for key, allowed in (
+            ("lanes", (4, 8, 16, 32, 64)),
+            ("vector_words", (1, 2, 3, 4)),
+            ("groups", (1, 2, 4)),
+            ("weights", tuple(PLANS)),
+            ("activation_bits", range(2, 17)),
+        ):
+            require(key, getattr(self, key), allowed)
+        require("dsp_columns", self.dsp_columns, range(0, self.lanes + 1, 2))
 
     @property
-    def exponents(self) -> int:
-        """Exponents that a term can have: 0 .. exponents - 1."""
-        return (1 << (self.term_bits - 1)) - 1
+    def plan(self) -> LanePlan:
+        """How the lanes make products."""
+        return PLANS[self.weights]
 
     @property
-    def product_bits(self) -> int:
-        """Width of an unsigned product."""
-        return self.activation_bits + self.exponents - 1
+    def column_lanes(self) -> int:
+        """Lanes of a column."""
+        return self.lanes * self.vector_words
 
     @property
     def sum_bits(self) -> int:
         """Width of a signed sum of a column."""
-        return self.product_bits + (self.lanes - 1).bit_length() + 1
+        return Column.sum_bits(self.column_lanes, self.plan, self.activation_bits) + 1
 
     @property
     def weight_bits(self) -> int:
-        """Width of a weight word: the terms of one column."""
-        return self.lanes * self.term_bits
+        """Width of a weight word: the codes of one column."""
+        return self.column_lanes * self.plan.format.bits
 
     @property
     def macs_per_cycle(self) -> int:
-        """Terms multiplied and added in a cycle."""
-        return self.lanes * self.lanes
+        """Products made and added in a cycle."""
+        return self.column_lanes * self.lanes * self.groups
 
     @property
     def latency(self) -> int:
-        """Cycles from an accepted activation word to its sums."""
-        return 2 + tree_levels(self.lanes)
+        """Cycles from an accepted word of activations to its sums."""
+        return _OPERAND_STAGES + Column.column_latency(self.column_lanes, self.plan)
 
-    def to_dict(self) -> dict[str, int]:
+    def to_dict(self) -> dict[str, Any]:
         """The architecture's ``[engine]`` keys."""
         return {key: getattr(self, key) for key in self.KEYS}
 
 
-class Column(wiring.Component):
-    """One dot product of folded terms: ``sum = Σ_l fold(vector[l], weights[l])``.
-
-    ``fold(a, ±2**e)`` is ``b << e`` with ``b = a`` for plus and ``b = 2**A - 1 - a`` (all bits
-    inverted) for minus, so the whole datapath is unsigned: ``-a * 2**e = (b - (2**A - 1)) << e``,
-    and the second part depends on weights only. Latency ``1 + tree_levels(lanes)``, throughput 1,
-    all registers hold while ``enable`` is low.
-    """
-
-    def __init__(self, config: ShiftGemmConfig) -> None:
-        self.config = config
-        super().__init__(
-            {
-                "enable": In(1),
-                "vector": In(data.ArrayLayout(config.activation_bits, config.lanes)),
-                "weights": In(data.ArrayLayout(config.term_bits, config.lanes)),
-                "sum": Out(config.sum_bits - 1),
-            }
-        )
-
-    @property
-    def latency(self) -> int:
-        """Cycles from a vector to its sum."""
-        return 1 + tree_levels(self.config.lanes)
-
-    @staticmethod
-    def model(config: ShiftGemmConfig, codes: np.ndarray, vectors: np.ndarray) -> np.ndarray:
-        """Exact sums of several columns, int64 ``[..., words, columns]``.
-
-        Parameters
-        ----------
-        config : ShiftGemmConfig
-        codes : int [..., columns, lanes]
-            Terms as :func:`~quant.numbers.encode_terms` gives them.
-        vectors : int [..., words, lanes]
-            Unsigned codes.
-        """
-        terms = decode_terms(codes, config.term_bits)
-        # s * a plus (2**A - 1) where s is negative: that is a, or its complement.
-        complement = np.where(terms < 0, -terms, 0).sum(axis=-1)
-        complement *= (1 << config.activation_bits) - 1
-        # Exact in float64: sums stay far below 2**53.
-        product = vectors.astype(np.float64) @ terms.swapaxes(-1, -2).astype(np.float64)
-        return product.astype(np.int64) + complement[..., None, :]
-
-    def elaborate(self, platform) -> Module:
-        m = Module()
-        c = self.config
-        products = []
-        for lane in range(c.lanes):
-            code = self.weights[lane][: c.term_bits - 1]
-            negative = self.weights[lane][c.term_bits - 1]
-            folded = Signal(c.activation_bits, name=f"folded_{lane}")
-            m.d.comb += folded.eq(self.vector[lane] ^ negative.replicate(c.activation_bits))
-            product = Signal(c.product_bits, name=f"product_{lane}", reset_less=True)
-            with m.If(self.enable), m.Switch(code):
-                with m.Case(0):
-                    m.d.sync += product.eq(0)
-                for exponent in range(c.exponents):
-                    with m.Case(exponent + 1):
-                        m.d.sync += product.eq(folded << exponent)
-            products.append(product)
-        m.d.comb += self.sum.eq(adder_tree(m, products, self.enable, "sum"))
-        return m
+def require(key: str, value: Any, allowed: Any) -> None:
+    """Refuse a value that is not among those allowed; True is no number."""
+    if type(value) is not type(allowed[0]) or value not in allowed:
+        if isinstance(allowed, range) and allowed.step == 1:
+            choices = f"is {allowed[0]} to {allowed[-1]}"
+        elif isinstance(allowed, range):
+            choices = f"are even numbers from {allowed[0]} to {allowed[-1]}"
+        else:
+            choices = f"are {', '.join(map(str, allowed))}"
+        raise ValueError(f"{key} = {value}: allowed {choices}")
 
 
 class ShiftGemm(wiring.Component):
-    """``lanes`` columns, each the dot product of one activation word with its stationary weights.
+    """``groups`` times ``lanes`` columns; each group has a vector of its own every cycle.
 
-    For activation word ``a`` and the loaded tile ``w``, ``sums[c] = Σ_l fold(a[l], w[c][l])`` (see
-    :class:`Column`). The exact product sum is ``sums[c] - correction`` where the correction is
-    ``Σ (2**A - 1) * 2**e`` over the negative terms, plus ``2**(A - 1) * Σ w`` where activations are
-    signed; it depends on the weights only and the compiler puts it into the bias.
+    For the vectors ``a[p]`` of ``L = vector_words * lanes`` codes (word 0 first) and the loaded
+    tile ``w``, ``sums[p][c] = Σ_l fold(a[p][l], w[p % g][c][l])``, see
+    :mod:`rtl.columns.plan`. That is the product sum and, for each of its weights,
+    :meth:`excess`; where activations are signed, ``2**(A - 1) * Σ w`` comes on top. Both depend on
+    the weights only and the compiler takes them off the bias.
 
-    A tile is ``lanes`` weight words, column 0 first. It serves ``last_vector + 1`` activation
-    words while the next tile is loaded, one word a cycle; a swap costs no cycle.
+    ``split`` regroups the array: the groups are ``g = 2**split`` blocks of ``lanes`` output
+    channels times ``groups / g`` positions of the map; group p works for block ``p % g`` and
+    position ``p // g``. Groups of one block hold the same weights.
 
-    Latency ``2 + tree_levels(lanes)``, throughput 1, back-pressure on all streams. The first
-    word of a tile waits for the tile. Cost: about 43 look-up tables for each of the ``lanes**2``
-    terms at 8 lanes, 4-bit terms and 8-bit activations (``nomul synth --arch tiny``);
-    no multiplier.
+    A tile is ``lanes * g`` weight words, the columns of block 0 first. It serves
+    ``last_vector + 1`` words of activations while the next tile is loaded, one word a cycle from
+    the cycle after the swap on, so tiles follow each other every
+    ``max(last_vector + 1, lanes * g + 1)`` cycles. A swap costs no cycle. The first activations of
+    a tile are taken in the cycle after its last weight word at the earliest.
+
+    Latency ``config.latency``, throughput 1. Weights and activations have back-pressure, sums have
+    none. Without DSP columns no multiplier. Cost: ``python -m benchmarks.lane_costs``.
 
     Parameters
     ----------
     config : ShiftGemmConfig
+    family : str, optional
+        "xc7" builds the lanes of 7-series primitives.
 
     Members
     -------
     settings : In(Settings)
-        ``last_vector``: activation words a tile minus one; ``signed``: activations are two's
-        complement (their top bit is flipped, which adds ``2**(A - 1)``; part of the correction).
+        ``last_vector``: words of activations a tile minus one; ``signed``: activations are two's
+        complement (their top bit is flipped, which adds ``2**(A - 1)``); ``split``: log2 of g.
     start : In(1)
-        A cycle before a run: forgets the loaded tiles.
-    weights : In(stream of ArrayLayout(term_bits, lanes))
-    activations : In(stream of ArrayLayout(activation_bits, lanes))
-    sums : Out(stream of ArrayLayout(signed(sum_bits), lanes))
+        A cycle before a run: forgets the loaded tile.
+    weights : In(stream of ArrayLayout(weight code, vector_words * lanes))
+    activations : In(stream of [groups][vector_words][lanes] codes)
+    valid : Out(1)
+    sums : Out([groups][lanes] of signed(sum_bits))
 
     Source: own design after PAPERS A (log-quantized GEMM core); folding the sign is ours.
     """
 
     Config = ShiftGemmConfig
-    Settings = data.StructLayout({"last_vector": 16, "signed": 1})
+    Settings = data.StructLayout({"last_vector": 16, "signed": 1, "split": 2})
 
-    def __init__(self, config: ShiftGemmConfig) -> None:
+    def __init__(self, config: ShiftGemmConfig, family: str | None = None) -> None:
         self.config = config
+        self.family = family
+        c = config
+        word = data.ArrayLayout(c.activation_bits, c.lanes)
+        vectors = data.ArrayLayout(data.ArrayLayout(word, c.vector_words), c.groups)
+        weights = data.ArrayLayout(c.plan.format.bits, c.column_lanes)
+        sums = data.ArrayLayout(data.ArrayLayout(signed(c.sum_bits), c.lanes), c.groups)
         super().__init__(
             {
                 "settings": In(self.Settings),
                 "start": In(1),
-                "weights": In(stream.Signature(data.ArrayLayout(config.term_bits, config.lanes))),
-                "activations": In(
-                    stream.Signature(data.ArrayLayout(config.activation_bits, config.lanes))
-                ),
-                "sums": Out(
-                    stream.Signature(data.ArrayLayout(signed(config.sum_bits), config.lanes))
-                ),
+                "weights": In(stream.Signature(weights)),
+                "activations": In(stream.Signature(vectors)),
+                "valid": Out(1),
+                "sums": Out(sums),
             }
         )
 
     @property
     def latency(self) -> int:
-        """Cycles from an accepted activation word to its sums."""
+        """Cycles from an accepted word of activations to its sums."""
         return self.config.latency
+
+    @staticmethod
+    def excess(config: ShiftGemmConfig, weights: np.ndarray) -> np.ndarray:
+        """What folding adds to a product, for each of ``weights``; see the contract."""
+        return config.plan.excess(weights, config.activation_bits)
 
     @staticmethod
     def model(
@@ -216,80 +201,132 @@ class ShiftGemm(wiring.Component):
         config : ShiftGemmConfig
         settings : dict
             Fields of :data:`Settings`.
-        weights : uint32 [tiles * lanes, pieces]
-            Weight words, column after column, tile after tile.
-        activations : int [..., tiles * (last_vector + 1), lanes]
+        weights : uint32 [tiles * g * lanes, pieces]
+            Weight words: columns of a block, blocks of a tile, tiles.
+        activations : int [..., tiles * (last_vector + 1), groups, vector_words, lanes]
             Unsigned codes.
 
         Returns
         -------
-        int64 [..., words, lanes]
-            The folded sums: column sums of ``b << e``, see the class.
+        int64 [..., words, groups, lanes]
+            The folded sums, see the class.
         """
-        lanes, bits = config.lanes, config.activation_bits
-        codes = unpack(weights, config.term_bits, lanes).reshape(-1, lanes, lanes)
-        a = np.asarray(activations, np.int64) ^ (settings["signed"] << (bits - 1))
-        words = a.shape
-        a = a.reshape(*words[:-2], len(codes), settings["last_vector"] + 1, lanes)
-        return Column.model(config, codes, a).reshape(words)
+        c, blocks, vectors = config, 1 << settings["split"], settings["last_vector"] + 1
+        codes = unpack(weights, c.plan.format.bits, c.column_lanes)
+        codes = codes.reshape(-1, blocks, c.lanes, c.column_lanes)
+        a = np.asarray(activations, np.int64) ^ (settings["signed"] << (c.activation_bits - 1))
+        leading = a.shape[:-4]
+        a = a.reshape(*leading, len(codes), vectors, c.groups, c.column_lanes)
+        groups = [
+            Column.model(c.plan, c.activation_bits, codes[:, p % blocks], a[..., p, :])
+            for p in range(c.groups)
+        ]
+        return np.stack(groups, axis=-2).reshape(*leading, -1, c.groups, c.lanes)
 
     def elaborate(self, platform) -> Module:
         m = Module()
+        swap, loaded = self.control(m)
+        word, load = self.loader(m, loaded)
+        vectors = self.operands(m)
+
+        # Each stage of the lanes changes to the next tile a cycle after the stage before it.
+        switch = Signal(self.config.plan.stages)
+        m.d.sync += switch.eq(Cat(swap, switch))
+
+        valid = Signal(self.latency)
+        accept = self.activations.valid & self.activations.ready
+        m.d.sync += valid.eq(Cat(accept, valid))
+        m.d.comb += self.valid.eq(valid[-1])
+
+        for p in range(self.config.groups):
+            chain = word
+            # Columns enter at the far end, so that in the end column 0 is at 0.
+            for c in reversed(range(self.config.lanes)):
+                column = Column(
+                    self.config.column_lanes,
+                    self.config.plan,
+                    self.config.activation_bits,
+                    self.family,
+                )
+                m.submodules[f"column_{p}_{c}"] = column
+                m.d.comb += [
+                    column.word.eq(chain),
+                    column.load.eq(load[p]),
+                    column.switch.eq(switch),
+                    column.vector.eq(vectors[p]),
+                    self.sums[p][c].eq(column.sum),
+                ]
+                chain = column.loaded
+        return m
+
+    def control(self, m: Module) -> tuple[Signal, Signal]:
+        """Handshakes; whether the first activations of a tile are taken, and words of it loaded."""
         c = self.config
-        terms = data.ArrayLayout(c.term_bits, c.lanes)
-
-        # Loading: columns enter at the far end, so that after `lanes` words column 0 is at 0.
-        def registers(name: str) -> list[Signal]:
-            return [Signal(terms, name=f"{name}_{i}", reset_less=True) for i in range(c.lanes)]
-
-        loading, active = registers("loading"), registers("active")
-        loaded = Signal(range(c.lanes + 1))
+        loaded = Signal(range(c.lanes * c.groups + 1))
         full = Signal()
-        m.d.comb += [full.eq(loaded == c.lanes), self.weights.ready.eq(~full)]
-        with m.If(self.weights.valid & self.weights.ready):
-            m.d.sync += loaded.eq(loaded + 1)
-            m.d.sync += [a.eq(b) for a, b in zip(loading, [*loading[1:], self.weights.payload])]
-
-        # Stage 0: the vector is registered; the first one of a tile brings its tile along.
-        advance = Signal()
         remaining = Signal(16)
         first = Signal(init=1)
-        accept = Signal()
-        vector = Signal(self.activations.p.shape(), reset_less=True)
-        flip = Signal(c.activation_bits)
+        swap = Signal()
         m.d.comb += [
-            flip.eq(self.settings.signed << (c.activation_bits - 1)),
-            self.activations.ready.eq(advance & (~first | full)),
-            accept.eq(self.activations.valid & self.activations.ready),
+            full.eq(loaded == c.lanes << self.settings.split),
+            self.weights.ready.eq(~full),
+            self.activations.ready.eq(~first | full),
+            swap.eq(self.activations.valid & first & full),
         ]
-        with m.If(accept):
-            m.d.sync += [vector[i].eq(self.activations.p[i] ^ flip) for i in range(c.lanes)]
-            with m.If(first):
-                m.d.sync += [a.eq(b) for a, b in zip(active, loading)]
-                m.d.sync += [
-                    loaded.eq(0),
-                    remaining.eq(self.settings.last_vector),
-                    first.eq(self.settings.last_vector == 0),
-                ]
-            with m.Else():
-                m.d.sync += [remaining.eq(remaining - 1), first.eq(remaining == 1)]
+        with m.If(self.weights.valid & ~full):
+            m.d.sync += loaded.eq(loaded + 1)
+        with m.If(swap):
+            m.d.sync += [
+                loaded.eq(0),
+                remaining.eq(self.settings.last_vector),
+                first.eq(self.settings.last_vector == 0),
+            ]
+        with m.Elif(self.activations.valid & ~first):
+            m.d.sync += [remaining.eq(remaining - 1), first.eq(remaining == 1)]
         with m.If(self.start):
             m.d.sync += [loaded.eq(0), first.eq(1)]
+        return swap, loaded
 
-        # Stages 1 and on: the columns; the bits of `valid` follow the data.
-        valid = Signal(self.latency)
-        m.d.comb += [advance.eq(~self.sums.valid | self.sums.ready), self.sums.valid.eq(valid[-1])]
-        with m.If(advance):
-            m.d.sync += valid.eq(Cat(accept, valid[:-1]))
-        for i in range(c.lanes):
-            m.submodules[f"column_{i}"] = column = Column(c)
-            m.d.comb += [
-                column.enable.eq(advance),
-                column.vector.eq(vector),
-                column.weights.eq(active[i]),
-                self.sums.p[i].eq(column.sum),
-            ]
-        return m
+    def loader(self, m: Module, loaded: Signal) -> tuple[Signal, Signal]:
+        """The registered weight word in codes of lanes, and the groups that take it."""
+        c, plan = self.config, self.config.plan
+        word = Signal(data.ArrayLayout(plan.lane_bits, c.column_lanes), reset_less=True)
+        for lane in range(c.column_lanes):
+            code = self.weights.p[lane]
+            joint = Cat(code[bit] for bit in plan.joint).all() if plan.joint else Const(0, 0)
+            m.d.sync += word[lane].eq(Cat(code, joint))
+        load = Signal(c.groups)
+        accept = self.weights.valid & self.weights.ready
+        block = loaded[exact_log2(c.lanes) :]
+        # The lowest `split` bits of a group's number are its block.
+        mask = ((1 << self.settings.split) - 1)[: exact_log2(c.groups)]
+        for p in range(c.groups):
+            m.d.sync += load[p].eq(accept & (block == (p & mask)))
+        return word, load
+
+    def operands(self, m: Module) -> list[Signal]:
+        """The vector of each group, in multiples that the lanes select from."""
+        c = self.config
+        flip = self.settings.signed << (c.activation_bits - 1)
+        layout = data.ArrayLayout(operand_layout(c.plan, c.activation_bits), c.column_lanes)
+        vectors = []
+        for p in range(c.groups):
+            # 1: unsigned codes.
+            taken = Signal(data.ArrayLayout(c.activation_bits, c.column_lanes), reset_less=True)
+            # 2: multiples, once for all columns of the group.
+            vector = Signal(layout, name=f"vector_{p}", reset_less=True)
+            for lane in range(c.column_lanes):
+                t, n = divmod(lane, c.lanes)
+                m.d.sync += taken[lane].eq(self.activations.p[p][t][n] ^ flip)
+                for multiple in c.plan.multiples:
+                    m.d.sync += vector[lane][f"x{multiple}"].eq(multiplied(taken[lane], multiple))
+            vectors.append(vector)
+        return vectors
+
+
+def multiplied(value: Value, multiple: int) -> Value:
+    """A value times 1 or 3, by an adder."""
+    return value if multiple == 1 else value + (value << 1)
 
 
 ENGINE = ShiftGemm
