@@ -91,21 +91,18 @@ class HostPort(wiring.Component):
         with m.If(bus.write & (region != Region.REGISTERS)):
             m.d.sync += [a.eq(b) for a, b in zip(earlier, [bus.write_data, *earlier])]
 
-        # Cycle 1 after a read: the word is at its memory's port. Cycle 2: its piece is chosen.
+        # Cycle 1 after a read: the word is at its memory's port. Cycle 2: its piece is chosen, and
+        # in cycle 3 the region's.
         reading = Signal(2)
-        read_region, read_offset = Signal.like(region), Signal.like(offset)
+        read_region, read_offset = Signal(len(Region)), Signal.like(offset)
         m.d.sync += [
             reading.eq(Cat(bus.read, reading[0])),
-            read_region.eq(region),
+            read_region.eq(Cat(region == index for index in Region)),
             read_offset.eq(offset),
-        ]
-        value = Signal(32)
-        chosen = Signal(32)
-        m.d.sync += [
-            chosen.eq(value),
-            bus.read_data.eq(chosen),
             bus.read_valid.eq(reading[1]),
         ]
+        chosen = [Signal(32, name=f"chosen_{index.name.lower()}") for index in Region]
+        m.d.sync += bus.read_data.eq(Cat(Cat(c[bit] for c in chosen).any() for bit in range(32)))
         was_idle = Signal()
         m.d.sync += was_idle.eq(idle)
 
@@ -122,9 +119,11 @@ class HostPort(wiring.Component):
                 access.write_data.eq(Cat(*reversed(earlier[: parts - 1]), bus.write_data)),
                 access.read.eq(bus.read & selected),
             ]
-            with m.If((read_region == index) & was_idle):
-                word = Cat(access.read_data, Const(0, parts * 32 - bits))
-                m.d.comb += value.eq(word.word_select(read_offset[:piece_bits], 32))
+            word = Cat(access.read_data, Const(0, parts * 32 - bits))
+            with m.If(read_region[index] & was_idle):
+                m.d.sync += chosen[index].eq(word.word_select(read_offset[:piece_bits], 32))
+            with m.Else():
+                m.d.sync += chosen[index].eq(0)
 
         registers = {
             Register.ID: Const(ID, 32),
@@ -136,10 +135,11 @@ class HostPort(wiring.Component):
             Register.RUNS: self.runs,
             Register.STOP_AFTER: self.stop_after,
         }
-        with m.If(read_region == Region.REGISTERS), m.Switch(read_offset):
+        m.d.sync += chosen[Region.REGISTERS].eq(0)
+        with m.If(read_region[Region.REGISTERS]), m.Switch(read_offset):
             for register, content in registers.items():
                 with m.Case(register):
-                    m.d.comb += value.eq(content)
+                    m.d.sync += chosen[Region.REGISTERS].eq(content)
 
         m.d.sync += self.control.eq(0)
         with m.If(bus.write & (region == Region.REGISTERS)), m.Switch(offset):

@@ -1,6 +1,6 @@
 """The sequencer: fetches instructions, keeps the settings, starts one run after the other."""
 
-from amaranth.hdl import Module, Signal, unsigned
+from amaranth.hdl import Module, Mux, Signal, Value, unsigned
 from amaranth.lib import data, memory, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -44,6 +44,15 @@ def run_settings(address_bits: dict[Nest, int], shift_bits: int) -> data.StructL
     )
 
 
+def fields_of(word: Value) -> dict[Opcode, data.View]:
+    """An instruction's fields, as each opcode has them."""
+    return {
+        op: data.View(layout, word[OPCODE_BITS : OPCODE_BITS + layout.size])
+        for op, layout in LAYOUTS.items()
+        if layout.size
+    }
+
+
 class Sequencer(wiring.Component):
     """Executes a program: one instruction a cycle, ``RUN`` and ``HALT`` when the machine is free.
 
@@ -56,7 +65,8 @@ class Sequencer(wiring.Component):
     the last of them has ended. After RESUME it pauses there again unless ``stop_after`` was
     changed. A pause does not count in ``cycles``.
 
-    The first instruction executes one cycle after the state becomes RUNNING.
+    An instruction is fetched, decoded and executed in a cycle each: the first executes two cycles
+    after the state becomes RUNNING.
 
     Parameters
     ----------
@@ -115,73 +125,83 @@ class Sequencer(wiring.Component):
         running = Signal()
         m.d.comb += running.eq(self.state == State.RUNNING)
 
-        # Fetch: the memory shows the instruction at `pc`; while one executes, the next is read.
+        # Fetch: ahead of execution, one instruction a cycle.
         m.submodules.memory = instructions = memory.Memory(
             shape=unsigned(INSTRUCTION_BITS), depth=self.instruction_words, init=[]
         )
         read, write = instructions.read_port(), instructions.write_port()
-        fetched, execute = Signal(), Signal()
+        fetch_pc = Signal(self.pc_bits)
+        fetched, decoded, take, execute = Signal(), Signal(), Signal(), Signal()
         m.d.comb += [
             write.addr.eq(self.host.address),
             write.data.eq(self.host.write_data),
             write.en.eq(self.host.write),
             self.host.read_data.eq(read.data),
+            take.eq(~decoded | execute),
+            read.addr.eq(Mux(self.host.read, self.host.address, fetch_pc)),
+            read.en.eq((running & (~fetched | take)) | self.host.read),
         ]
-        with m.If(self.host.read):
-            m.d.comb += [read.addr.eq(self.host.address), read.en.eq(1)]
-        with m.Else():
-            m.d.comb += [
-                read.addr.eq(self.pc + execute),
-                read.en.eq(running & (execute | ~fetched)),
-            ]
+        with m.If(running & (~fetched | take)):
+            m.d.sync += [fetch_pc.eq(fetch_pc + 1), fetched.eq(1)]
 
-        # Decode.
-        word = read.data
+        # Decode: the word, and what decides whether it executes.
+        word = Signal(INSTRUCTION_BITS, reset_less=True)
         opcode = word[:OPCODE_BITS]
-        fields = {
-            op: data.View(layout, word[OPCODE_BITS : OPCODE_BITS + layout.size])
-            for op, layout in LAYOUTS.items()
-            if layout.size
-        }
-        following = Signal(self.settings.shape())
-        busy, wait = Signal(), Signal()
-        error = Signal(8)
-        ends = (opcode == Opcode.HALT.value) | (opcode == Opcode.RUN.value)
-        m.d.comb += wait.eq(ends & busy)
-        pause = Signal()
-        m.d.comb += pause.eq(ends & ~busy & self.stop_after.any() & (self.runs == self.stop_after))
-        self.check(m, opcode, fields, error)
+        plain, run, error = Signal(), Signal(), Signal(8)
+        following_error = Signal(8)
+        first = Signal()
+        self.check(m, read.data, first, fetch_pc == 0, following_error)
+        with m.If(running & take):
+            m.d.sync += [
+                decoded.eq(fetched),
+                word.eq(read.data),
+                error.eq(following_error),
+                run.eq((read.data[:OPCODE_BITS] == Opcode.RUN.value) & (following_error == 0)),
+                plain.eq(
+                    (read.data[:OPCODE_BITS] != Opcode.RUN.value)
+                    & (read.data[:OPCODE_BITS] != Opcode.HALT.value)
+                    & (following_error == 0)
+                ),
+            ]
+            with m.If(fetched):
+                m.d.sync += first.eq(0)
 
+        # Execute. Runs and pauses lie many cycles apart, so the comparison may be a cycle late.
+        following = Signal(self.settings.shape())
+        fields = fields_of(word)
+        busy, pause, reached = Signal(), Signal(), Signal()
+        ends = (opcode == Opcode.HALT.value) | (opcode == Opcode.RUN.value)
+        m.d.sync += reached.eq(self.stop_after.any() & (self.runs == self.stop_after))
+        m.d.comb += [
+            pause.eq(ends & ~busy & reached),
+            execute.eq(running & decoded & (plain | (run & ~busy & ~reached))),
+        ]
         with m.If(self.done):
             m.d.sync += busy.eq(0)
         m.d.sync += self.start.eq(0)
-        with m.If(running):
-            m.d.sync += fetched.eq(1)
-            # Neither the cycle that pauses counts nor the one that fetches after it.
-            with m.If(fetched & ~pause):
+        with m.If(running & decoded):
+            # Neither the cycle that pauses counts nor those that fetch after it.
+            with m.If(~pause):
                 m.d.sync += self.cycles.eq(self.cycles + 1)
-            with m.If(fetched & ~wait):
-                with m.If(pause):
-                    m.d.sync += self.state.eq(State.PAUSED)
-                # The run under way ends first: what is not running may be accessed.
-                with m.Elif(error.any()), m.If(~busy):
-                    m.d.sync += [self.state.eq(State.FAILED), self.error.eq(error)]
-                with m.Elif(opcode == Opcode.HALT.value):
-                    m.d.sync += self.state.eq(State.HALTED)
-                with m.Else():
-                    m.d.comb += execute.eq(1)
-                    m.d.sync += self.pc.eq(self.pc + 1)
-                    self.write_settings(m, opcode, fields, following)
-                    with m.If(opcode == Opcode.RUN.value):
-                        run = fields[Opcode.RUN]
-                        m.d.sync += [
-                            self.settings.eq(following),
-                            self.settings.path.eq(run.path),
-                            self.settings.signed.eq(run.signed),
-                            self.start.eq(1),
-                            busy.eq(1),
-                            self.runs.eq(self.runs + 1),
-                        ]
+            with m.If(pause):
+                m.d.sync += self.state.eq(State.PAUSED)
+            # The run under way ends first: what is not running may be accessed.
+            with m.Elif(~busy & error.any()):
+                m.d.sync += [self.state.eq(State.FAILED), self.error.eq(error)]
+            with m.Elif(~busy & (opcode == Opcode.HALT.value)):
+                m.d.sync += self.state.eq(State.HALTED)
+        with m.If(execute):
+            m.d.sync += self.pc.eq(self.pc + 1)
+            self.write_settings(m, opcode, fields, following)
+            with m.If(run):
+                m.d.sync += [
+                    self.settings.eq(following),
+                    self.settings.path.eq(fields[Opcode.RUN].path),
+                    self.settings.signed.eq(fields[Opcode.RUN].signed),
+                    self.start.eq(1),
+                    busy.eq(1),
+                    self.runs.eq(self.runs + 1),
+                ]
 
         start = self.control[Control.START.bit_length() - 1]
         resume = self.control[Control.RESUME.bit_length() - 1]
@@ -190,21 +210,33 @@ class Sequencer(wiring.Component):
                 self.state.eq(State.RUNNING),
                 self.error.eq(Error.NONE),
                 self.pc.eq(0),
-                # The first cycle fetches.
-                self.cycles.eq(1),
+                # Two cycles fetch and decode.
+                self.cycles.eq(2),
                 self.runs.eq(0),
+                fetch_pc.eq(0),
                 fetched.eq(0),
+                decoded.eq(0),
+                first.eq(1),
                 following.as_value().eq(0),
             ]
         with m.Elif(resume & (self.state == State.PAUSED)):
             # The host may have used the memory's read port: fetch again.
-            m.d.sync += [self.state.eq(State.RUNNING), fetched.eq(0)]
+            m.d.sync += [
+                self.state.eq(State.RUNNING),
+                fetch_pc.eq(self.pc),
+                fetched.eq(0),
+                decoded.eq(0),
+            ]
         return m
 
-    def check(self, m: Module, opcode, fields, error: Signal) -> None:
-        """What is wrong with the instruction, as an :class:`~rtl.registers.Error`."""
+    def check(self, m: Module, word, first, behind_last, error: Signal) -> None:
+        """What is wrong with an instruction, as an :class:`~rtl.registers.Error`.
+
+        ``first``: it is the first one; ``behind_last``: the one fetched behind it would again be.
+        """
+        opcode, fields = word[:OPCODE_BITS], fields_of(word)
         check, loop = fields[Opcode.CHECK], fields[Opcode.LOOP]
-        bad_level = Signal()
+        bad_level, known = Signal(), Signal()
         with m.If(opcode == Opcode.LOOP.value):
             m.d.comb += bad_level.eq(1)
             for nest, levels in LEVELS.items():
@@ -214,15 +246,12 @@ class Sequencer(wiring.Component):
             m.d.comb += bad_level.eq(fields[Opcode.STEP].level >= LEVELS[Nest.ACTIVATION])
         with m.If(opcode == Opcode.ORIGIN.value):
             m.d.comb += bad_level.eq(fields[Opcode.ORIGIN].nest.as_value() >= len(Nest))
-        first, last = Signal(), Signal()
-        m.d.comb += [first.eq(self.pc == 0), last.eq(self.pc == self.instruction_words - 1)]
-        known = Signal()
         m.d.comb += known.eq(opcode <= max(op.value for op in Opcode))
         with m.If(first & (opcode != Opcode.CHECK.value)):
             m.d.comb += error.eq(Error.WRONG_VERSION)
         with m.Elif(~known):
             m.d.comb += error.eq(Error.ILLEGAL_OPCODE)
-        with m.Elif(last & (opcode != Opcode.HALT.value)):
+        with m.Elif(behind_last & (opcode != Opcode.HALT.value)):
             m.d.comb += error.eq(Error.NO_HALT)
         with m.Elif(opcode == Opcode.CHECK.value):
             with m.If(check.version != VERSION):

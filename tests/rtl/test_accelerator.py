@@ -163,7 +163,7 @@ def engine_duration(arch, split, reductions, outputs, positions):
 
 
 def predicted_cycles(program, durations):
-    durations, time, free = iter(durations), 1, 0
+    durations, time, free = iter(durations), 2, 0
     for word in program:
         if word & 63 == Opcode.HALT.value:
             return max(time, free) + 1
@@ -258,9 +258,7 @@ class Convolution:
             encode(Opcode.PASS, index=0, shift=0),
             encode(Opcode.PASS, index=1, shift=2),
             *nest(Nest.WEIGHT, 0, [(len(self.weights), 1)]),
-            *nest(
-                Nest.SUM, 0, [(positions, 1), (3 * vectors, 0), (self.PASSES, 0), (outputs, 0)]
-            ),
+            *nest(Nest.SUM, 0, [(positions, 1), (3 * vectors, 0), (self.PASSES, 0), (outputs, 0)]),
             *nest(
                 Nest.PARAMETER,
                 0,
@@ -418,7 +416,7 @@ def test_residual_addition(signed):
 
 
 def test_a_full_queue_holds_vectors_back():
-    """A copy finishes a word a cycle, post-processing takes two: none is lost, none takes longer."""
+    """A copy finishes a word a cycle, post-processing takes two: none is lost or late."""
     arch = architecture(queue_words=16)
     host = Host(arch)
     a = codes(np.random.default_rng(1), (100, LANES))
@@ -493,7 +491,7 @@ def test_identity_and_refusal():
     assert host.start()[:2] == (State.FAILED, Error.WRONG_MACHINE)
     assert host.get(Register.PC) == 0
     host.load([check(ARCH), HALT])
-    assert host.start() == (State.HALTED, Error.NONE, 3)
+    assert host.start() == (State.HALTED, Error.NONE, 4)
 
 
 @pytest.mark.parametrize("groups, vector_words", [(1, 1), (2, 3), (4, 4)])
