@@ -16,14 +16,17 @@ class Addend(NamedTuple):
     zeros: int = 0
 
 
-Adder = Callable[[Module, Sequence[Value], int, str], Value]
-"""Sum of two or three unsigned values, in so many bits, without a register."""
+Adder = Callable[[Module, Sequence[tuple[Value, int]], int, str], Value]
+"""See :func:`plain_adder`, which is one."""
 
 
-def plain_adder(m: Module, values: Sequence[Value], width: int, name: str) -> Value:
-    """The sum as ``+``."""
-    total = values[0] + values[1]
-    return total if len(values) == 2 else total + values[2]
+def plain_adder(m: Module, values: Sequence[tuple[Value, int]], width: int, name: str) -> Value:
+    """Sum of two or three unsigned values, each with a left shift; combinational.
+
+    ``width`` is that of the sum, ``name`` begins the names of cells.
+    """
+    first, second, *third = [value << shift for value, shift in values]
+    return first + second + third[0] if third else first + second
 
 
 def tree_levels(count: int) -> int:
@@ -72,8 +75,8 @@ def _registered_sum(m: Module, addends: Sequence[Addend], name: str, adder: Adde
     largest = sum(addend.largest for addend in addends)
     width = (largest >> zeros).bit_length()
     total = Signal(width, name=name, reset_less=True)
-    values = [addend.bits << (addend.zeros - zeros) for addend in addends]
-    m.d.sync += total.eq(values[0] if len(values) == 1 else adder(m, values, width, name))
+    values = [(addend.bits, addend.zeros - zeros) for addend in addends]
+    m.d.sync += total.eq(addends[0].bits if len(values) == 1 else adder(m, values, width, name))
     return Addend(total, largest, zeros)
 
 

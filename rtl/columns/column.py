@@ -3,22 +3,35 @@
 from collections.abc import Callable
 
 import numpy as np
-from amaranth.hdl import Const, Module, Signal, Value
+from amaranth.hdl import Cat, Module, Signal, Value
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from rtl.arithmetic import Addend, adder_tree, tree_levels
-from rtl.columns import generic
+from rtl.columns import generic, xc7
 from rtl.columns.plan import LanePlan, Selector, multiple_bits
+from rtl.columns.selection import Select, Source
 
 __all__ = ["Column", "operand_layout"]
 
 
 def operand_layout(plan: LanePlan, activation_bits: int) -> data.StructLayout:
-    """What a lane gets of an activation: its multiples, ``x1`` and where needed ``x3``."""
-    return data.StructLayout(
-        {f"x{multiple}": multiple_bits(multiple, activation_bits) for multiple in plan.multiples}
-    )
+    """What a lane gets of an activation a: ``x1 = a`` and where needed ``x3 = 3 * a >> 1``.
+
+    The lowest bit of ``3 * a`` is that of a.
+    """
+    layout = {"x1": activation_bits}
+    if 3 in plan.multiples:
+        layout["x3"] = multiple_bits(3, activation_bits) - 1
+    return data.StructLayout(layout)
+
+
+def operand_places(multiple: int, activation_bits: int) -> tuple[int, ...]:
+    """Where the bits of a multiple stand in :func:`operand_layout`."""
+    bits = multiple_bits(multiple, activation_bits)
+    if multiple == 1:
+        return tuple(range(bits))
+    return (0, *range(activation_bits, activation_bits + bits - 1))
 
 
 class Column(wiring.Component):
@@ -58,12 +71,11 @@ class Column(wiring.Component):
         self.plan = plan
         self.activation_bits = activation_bits
         self.family = family
-        codes = data.ArrayLayout(plan.lane_bits, lanes)
         super().__init__(
             {
-                "word": In(codes),
+                "word": In(lanes * plan.lane_bits),
                 "load": In(1),
-                "loaded": Out(codes),
+                "loaded": Out(lanes * plan.lane_bits),
                 "switch": In(plan.stages),
                 "vector": In(data.ArrayLayout(operand_layout(plan, activation_bits), lanes)),
                 "sum": Out(self.sum_bits(lanes, plan, activation_bits)),
@@ -111,17 +123,31 @@ class Column(wiring.Component):
     def elaborate(self, platform) -> Module:
         m = Module()
         plan = self.plan
-        codes = data.ArrayLayout(plan.lane_bits, self.lanes)
-        loading = Signal(codes, reset_less=True)
-        active = [Signal(codes, name=f"active_{k}", reset_less=True) for k in range(plan.stages)]
+        loading = Signal(self.word.shape(), reset_less=True)
         m.d.comb += self.loaded.eq(loading)
         with m.If(self.load):
             m.d.sync += loading.eq(self.word)
-        for stage, weights in enumerate(active):
+        # What each stage looks at, and nothing else.
+        active = []
+        for stage in range(plan.stages):
+            bits = plan.stage_bits(stage)
+            weights = Signal(self.lanes * len(bits), name=f"active_{stage}", reset_less=True)
             with m.If(self.switch[stage]):
-                m.d.sync += weights.eq(loading)
+                m.d.sync += weights.eq(
+                    Cat(
+                        loading[lane * plan.lane_bits + bit]
+                        for lane in range(self.lanes)
+                        for bit in bits
+                    )
+                )
+            active.append(
+                [
+                    dict(zip(bits, weights[lane * len(bits) :][: len(bits)], strict=True))
+                    for lane in range(self.lanes)
+                ]
+            )
 
-        cells = generic
+        cells = xc7 if self.family == "xc7" else generic
         addends = [
             self.product(m, active, number, lane, cells.select)
             for number in range(len(plan.terms))
@@ -132,41 +158,49 @@ class Column(wiring.Component):
         return m
 
     def product(
-        self, m: Module, active: list[Signal], number: int, lane: int, select: Callable
+        self,
+        m: Module,
+        active: list[list[dict[int, Value]]],
+        number: int,
+        lane: int,
+        select: Callable,
     ) -> Addend:
-        """The registers of a lane's stages for one term."""
+        """The registers of a lane's stages for one term.
+
+        ``active`` has for each stage and lane the bits of the code, by their place in it.
+        """
         plan, bits = self.plan, self.activation_bits
         term = plan.terms[number]
         largest = plan.term_largest(number, bits)
-        operands, code = self.vector[lane], active[0][lane]
-        clear = active[-1][lane][plan.format.bits] if plan.clears else Const(0)
-        # Zeros below every choice of a single stage are no registers.
-        zeros = min(choice.shift for choice in term.first.choices if choice)
-        if term.second is not None:
-            zeros = 0
+        code = active[0][lane]
+        # A single stage has no registers for zeros below all its choices.
+        shifts = [choice.shift for choice in term.first.choices if choice]
+        zeros = min(shifts) if term.second is None else 0
         # Stage 1: the selected multiple, or its complement where the weight is negative.
         sources = [
-            None if choice is None else (operands[f"x{choice.multiple}"], choice.shift - zeros)
+            choice and Source(operand_places(choice.multiple, bits), choice.shift - zeros)
             for choice in term.first.choices
         ]
         name = f"chosen_{number}_{lane}"
-        width = plan.first_bits(number, bits) - zeros
-        chosen = Signal(width, name=name, reset_less=True)
-        value = select(m, width, code_bits(code, term.first), sources, code[plan.sign], name)
+        selector = Select(plan.first_bits(number, bits) - zeros, tuple(sources), folds=True)
+        chosen = Signal(selector.width, name=name, reset_less=True)
+        operand = Value.cast(self.vector[lane])
+        value = select(m, name, selector, operand, code_bits(code, term.first), code[plan.sign])
         m.d.sync += chosen.eq(value)
         if term.second is None:
             return Addend(chosen, largest, zeros)
         # Stage 2: shifted further.
+        code = active[1][lane]
         sources = [
-            None if shift is None else (chosen[:reach], shift)
+            None if shift is None else Source(tuple(range(reach)), shift)
             for shift, reach in zip(term.second.choices, plan.reach(number, bits), strict=True)
         ]
         name = f"product_{number}_{lane}"
-        width = largest.bit_length()
-        product = Signal(width, name=name, reset_less=True)
-        value = select(m, width, code_bits(active[1][lane], term.second), sources, None, name)
+        selector = Select(largest.bit_length(), tuple(sources), folds=False)
+        product = Signal(selector.width, name=name, reset_less=True)
+        value = select(m, name, selector, chosen, code_bits(code, term.second))
         if plan.clears:
-            with m.If(clear):
+            with m.If(code[plan.format.bits]):
                 m.d.sync += product.eq(0)
             with m.Else():
                 m.d.sync += product.eq(value)
@@ -175,6 +209,6 @@ class Column(wiring.Component):
         return Addend(product, largest)
 
 
-def code_bits(code: Value, selector: Selector) -> list[Value]:
+def code_bits(code: dict[int, Value], selector: Selector) -> list[Value]:
     """The bits of a lane's code that a selector looks at."""
     return [code[bit] for bit in selector.bits]

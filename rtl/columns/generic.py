@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from amaranth.hdl import Const, Module, Mux, Value
 
 from rtl.arithmetic import plain_adder
+from rtl.columns.selection import Select, gathered
 
 __all__ = ["adder", "select"]
 
@@ -13,37 +14,25 @@ adder = plain_adder
 
 def select(
     m: Module,
-    width: int,
-    index: Sequence[Value],
-    sources: Sequence[tuple[Value, int] | None],
-    negative: Value | None,
     name: str,
+    selector: Select,
+    word: Value,
+    index: Sequence[Value],
+    negative: Value | None = None,
 ) -> Value:
-    """The source that ``index`` selects, shifted left; combinational.
+    """The source that ``index`` (bits, lowest first) selects; combinational.
 
-    Parameters
-    ----------
-    m : Module
-    width : int
-        Bits of the outcome; what a source has above is cut off.
-    index : sequence of Value, 1 bit each
-        Lowest first.
-    sources : sequence of (value, shift) or None
-        For each value of the index; None is zero.
-    negative : Value, 1 bit, optional
-        Complements a source before it is shifted.
-    name : str
-        For signals on the way.
+    ``negative`` is the sign, for a selector that folds; ``name`` begins the names of cells.
     """
     values: list[Value] = []
-    for source in sources:
+    for source in selector.sources:
         if source is None:
-            values.append(Const(0, width))
+            values.append(Const(0, selector.width))
             continue
-        value, shift = source
+        value = gathered(word, source.places)
         if negative is not None:
             value = value ^ negative.replicate(len(value))
-        values.append((value << shift)[:width])
+        values.append((value << source.shift)[: selector.width])
     for bit in index:
         values = [Mux(bit, high, low) for low, high in zip(values[::2], values[1::2], strict=True)]
     return values[0]

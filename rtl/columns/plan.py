@@ -11,7 +11,6 @@ by that, ``(2**W - 1) << shift``, depends on the weight only: :meth:`LanePlan.ex
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -97,6 +96,16 @@ class LanePlan:
     def stages(self) -> int:
         """Registers between activation and product."""
         return 1 if self.terms[0].second is None else 2
+
+    def stage_bits(self, stage: int) -> tuple[int, ...]:
+        """Bits of a lane's code that a stage looks at."""
+        selectors = [(term.first, term.second)[stage] for term in self.terms]
+        bits = {bit for selector in selectors if selector for bit in selector.bits}
+        if stage == 0:
+            bits.add(self.sign)
+        if self.clears and stage == self.stages - 1:
+            bits.add(self.format.bits)
+        return tuple(sorted(bits))
 
     @property
     def multiples(self) -> tuple[int, ...]:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
-from amaranth.hdl import Cat, Const, Module, Signal, Value, signed
+from amaranth.hdl import Cat, Const, Module, Signal, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
@@ -318,15 +318,11 @@ class ShiftGemm(wiring.Component):
             for lane in range(c.column_lanes):
                 t, n = divmod(lane, c.lanes)
                 m.d.sync += taken[lane].eq(self.activations.p[p][t][n] ^ flip)
-                for multiple in c.plan.multiples:
-                    m.d.sync += vector[lane][f"x{multiple}"].eq(multiplied(taken[lane], multiple))
+                m.d.sync += vector[lane].x1.eq(taken[lane])
+                if 3 in c.plan.multiples:
+                    m.d.sync += vector[lane].x3.eq((taken[lane] + (taken[lane] << 1)) >> 1)
             vectors.append(vector)
         return vectors
-
-
-def multiplied(value: Value, multiple: int) -> Value:
-    """A value times 1 or 3, by an adder."""
-    return value if multiple == 1 else value + (value << 1)
 
 
 ENGINE = ShiftGemm
