@@ -3,80 +3,86 @@
 With ``--quick`` what takes long is taken from ``benchmarks/results/chain.json`` and marked.
 """
 
-import json
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any
+from benchmarks import measure
+from benchmarks.figures import Benchmark, Figure, at_least, at_most, equals, free
 
-import click
+__all__ = ["CHAIN", "main"]
 
-from benchmarks import figures, measure
-from nomul.output import console, stage, table
-from nomul.verb import Unmet, Verb
 
-__all__ = ["main"]
+def loss(key: str, images: str, published: str = "", bar: bool = False) -> Figure:
+    """Top-1 points that quantization cost."""
+    holds = at_most(0.5) if bar else free
+    return Figure(key, "<= 0.5" if bar else "", holds, f"points lost, {images}", published, ".2f")
 
-RESULTS = Path(__file__).parent / "results" / "chain.json"
 
-QUICK: tuple[tuple[str, Callable], ...] = (
-    ("Demo", measure.demo),
-    ("ResNet-20 on a 256-MAC machine", measure.resnet20_machine),
-    ("Integer reference: images a second", measure.reference_speed),
-    ("Random layers against torch and ONNX Runtime", measure.layers_quick),
+JPEG, LOSSLESS = "10,000 JPEG images", "1,000 lossless images"
+TRAINED = "none without training; with: APoT 4/4 bit 0.51, INQ 5 bit 1.11"
+DIGITS = "digits, 360 held-out images"
+MACHINE = "a ResNet-20 image, log4, zynq7020 (256 MACs)"
+
+FIGURES = (
+    Figure("demo.accuracy.float", ">= 97", at_least(97), DIGITS, form=".2f"),
+    Figure(
+        "demo.accuracy.reference",
+        ">= float - 1",
+        lambda value, values: value >= values["demo.accuracy.float"] - 1,
+        DIGITS,
+        form=".2f",
+    ),
+    Figure(
+        "demo.accuracy.rtl", "= reference", equals("demo.accuracy.reference"), DIGITS, form=".2f"
+    ),
+    Figure("demo.verify.layers", "", free, "layers compared on every image"),
+    Figure("demo.verify.mismatches", "0", at_most(0), "tensors that differ in any stage"),
+    Figure("demo.cycles.predicted", "", free, "compiler", form=",d"),
+    Figure("demo.cycles.rtl", "= predicted", equals("demo.cycles.predicted"), "RTL", form=",d"),
+    Figure("demo.synth.lut", "", free, "Yosys, xc7z020", form=",d"),
+    Figure("demo.synth.dsp", "0", at_most(0), "Yosys, xc7z020"),
+    Figure("demo.synth.bram", "", free, "Yosys, xc7z020, 36 kbit"),
+    Figure("demo.seconds", "< 120", at_most(120), "tools and machine built before", form=".0f"),
+    loss("resnet20.int8.loss", JPEG, bar=True),
+    loss("resnet20.log4.loss", JPEG, TRAINED),
+    loss("resnet20-original.int8.loss", LOSSLESS, bar=True),
+    loss("resnet20-original.log4.loss", LOSSLESS, TRAINED),
+    loss("resnet8.int8.loss", LOSSLESS, "0.30, TensorFlow Lite's int8 file", bar=True),
+    loss("resnet8.log4.loss", LOSSLESS),
+    Figure("layers.checked", ">= 1000", at_least(1000), "random layers", form=",d"),
+    Figure("layers.mismatches", "0", at_most(0), "against torch and ONNX Runtime", form=",d"),
+    Figure("networks.checked", "4", at_least(4), "ResNet-20 and -8, int8 and log4", form=",d"),
+    Figure("networks.images", ">= 8 each", at_least(8), "on the RTL, of each network", form=",d"),
+    Figure("networks.mismatches", "0", at_most(0), "tensors that differ in any stage", form=",d"),
+    Figure("cycles.predicted", "", free, MACHINE, form=",d"),
+    Figure("cycles.rtl", "= predicted", equals("cycles.predicted"), MACHINE, form=",d"),
+    Figure("rtl.seconds_per_image", "< 2", at_most(2), MACHINE, form=".2f"),
+    Figure("program.seconds_per_image", "< 5", at_most(5), MACHINE, form=".2f"),
+    Figure(
+        "reference.images_per_second",
+        ">= 200",
+        at_least(200),
+        "ResNet-20, log4, batches of 64",
+        form=",.0f",
+    ),
+    Figure("resnet20.busy", ">= 0.75", at_least(0.75), "share of MAC slots, log4", form=".3f"),
 )
-LONG: tuple[tuple[str, Callable], ...] = (
+
+SHORT = (
     ("Demo", measure.demo),
-    ("ResNet-20 on a 256-MAC machine", measure.resnet20_machine),
+    ("ResNet-20 on zynq7020", measure.resnet20_machine),
     ("Integer reference: images a second", measure.reference_speed),
-    ("Random layers against torch and ONNX Runtime", measure.layers),
-    ("Whole networks on the RTL, 8 images each", measure.networks),
-    ("Accuracy on all test images", measure.accuracy),
 )
-
-
-@click.command(cls=Verb)
-@click.option("--quick", is_flag=True, help="Under a minute; the rest from committed results.")
-@click.option("--save", is_flag=True, help=f"Keep the figures in {RESULTS.name}.")
-def main(quick: bool, save: bool) -> dict[str, Any]:
-    """Measure the figures of the chain and print them beside bar and published value."""
-    found: dict[str, Any] = {}
-    for title, function in QUICK if quick else LONG:
-        with stage(title) as progress:
-            found |= function(progress)
-    fresh = set(found)
-    kept = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
-    found = {key: found.get(key, kept.get(key)) for key in figures.KEYS}
-    show(found, fresh)
-    missed = [figure for figure in figures.FIGURES if not figure.met(found)]
-    result = {**found, "not_measured": sorted(set(found) - fresh)}
-    if save and not quick:
-        RESULTS.write_text(json.dumps(found, indent=2) + "\n")
-    if missed:
-        raise Unmet(
-            "not reached: " + ", ".join(f"{figure.key} ({figure.bar})" for figure in missed), result
-        )
-    return result
-
-
-def show(found: dict[str, Any], fresh: set[str]) -> None:
-    """The table."""
-    table(
-        "Figures of the chain",
-        ["figure", "how; what others report", "bar", "measured"],
-        [
-            [
-                figure.key,
-                f"{figure.how}; {figure.published}" if figure.published else figure.how,
-                figure.bar,
-                figure.text(found[figure.key]) + (" " if figure.key in fresh else "*"),
-            ]
-            for figure in figures.FIGURES
-        ],
-        left=2,
-    )
-    if set(found) - fresh:
-        console.print(f"* not measured now: from benchmarks/results/{RESULTS.name}")
-
+CHAIN = Benchmark(
+    "chain",
+    "Figures of the chain",
+    FIGURES,
+    quick=(*SHORT, ("Random layers against torch and ONNX Runtime", measure.layers_quick)),
+    long=(
+        *SHORT,
+        ("Random layers against torch and ONNX Runtime", measure.layers),
+        ("Whole networks on the RTL, 8 images each", measure.networks),
+        ("Accuracy on all test images", measure.accuracy),
+    ),
+)
+main = CHAIN.command()
 
 if __name__ == "__main__":
     main(prog_name="python -m benchmarks.chain")

@@ -1,12 +1,22 @@
-"""The figures of the chain: key, bar, published value, and how each is measured."""
+"""Figures of a benchmark: key, bar, published value, how each is measured; their table."""
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-__all__ = ["FIGURES", "KEYS", "Figure"]
+import click
+
+from nomul.output import Report, console, stage, table
+from nomul.verb import Unmet, Verb
+
+__all__ = ["Benchmark", "Figure", "at_least", "at_most", "equals", "free"]
 
 Values = dict[str, Any]
+Step = tuple[str, Callable[[Report], Values]]
+
+RESULTS = Path(__file__).parent / "results"
 
 
 @dataclass(frozen=True)
@@ -61,61 +71,87 @@ def free(value: Any, values: Values) -> bool:
     return True
 
 
-def loss(key: str, images: str, published: str = "", bar: bool = False) -> Figure:
-    """Top-1 points that quantization cost."""
-    holds = at_most(0.5) if bar else free
-    return Figure(key, "<= 0.5" if bar else "", holds, f"points lost, {images}", published, ".2f")
+@dataclass(frozen=True)
+class Benchmark:
+    """A command that measures figures, prints them beside their bars and writes them flat.
 
+    Parameters
+    ----------
+    name : str
+        Of the module in ``benchmarks`` and of the file in ``benchmarks/results`` that keeps the
+        figures of the last whole run.
+    title : str
+    figures : sequence of Figure
+        In the order of the table.
+    quick, long : sequence of (title, function)
+        What is measured with ``--quick``, and without: functions of a progress report that give
+        values by key. What ``--quick`` leaves out comes from the kept file, and is marked.
+    """
 
-JPEG, LOSSLESS = "10,000 JPEG images", "1,000 lossless images"
-TRAINED = "none without training; with: APoT 4/4 bit 0.51, INQ 5 bit 1.11"
-DIGITS = "digits, 360 held-out images"
-MACHINE = "a ResNet-20 image, log4, zynq7020 (256 MACs)"
+    name: str
+    title: str
+    figures: Sequence[Figure]
+    quick: Sequence[Step]
+    long: Sequence[Step]
 
-FIGURES = (
-    Figure("demo.accuracy.float", ">= 97", at_least(97), DIGITS, form=".2f"),
-    Figure(
-        "demo.accuracy.reference",
-        ">= float - 1",
-        lambda value, values: value >= values["demo.accuracy.float"] - 1,
-        DIGITS,
-        form=".2f",
-    ),
-    Figure(
-        "demo.accuracy.rtl", "= reference", equals("demo.accuracy.reference"), DIGITS, form=".2f"
-    ),
-    Figure("demo.verify.layers", "", free, "layers compared on every image"),
-    Figure("demo.verify.mismatches", "0", at_most(0), "tensors that differ in any stage"),
-    Figure("demo.cycles.predicted", "", free, "compiler", form=",d"),
-    Figure("demo.cycles.rtl", "= predicted", equals("demo.cycles.predicted"), "RTL", form=",d"),
-    Figure("demo.synth.lut", "", free, "Yosys, xc7z020", form=",d"),
-    Figure("demo.synth.dsp", "0", at_most(0), "Yosys, xc7z020"),
-    Figure("demo.synth.bram", "", free, "Yosys, xc7z020, 36 kbit"),
-    Figure("demo.seconds", "< 120", at_most(120), "tools and machine built before", form=".0f"),
-    loss("resnet20.int8.loss", JPEG, bar=True),
-    loss("resnet20.log4.loss", JPEG, TRAINED),
-    loss("resnet20-original.int8.loss", LOSSLESS, bar=True),
-    loss("resnet20-original.log4.loss", LOSSLESS, TRAINED),
-    loss("resnet8.int8.loss", LOSSLESS, "0.30, TensorFlow Lite's int8 file", bar=True),
-    loss("resnet8.log4.loss", LOSSLESS),
-    Figure("layers.checked", ">= 1000", at_least(1000), "random layers", form=",d"),
-    Figure("layers.mismatches", "0", at_most(0), "against torch and ONNX Runtime", form=",d"),
-    Figure("networks.checked", "4", at_least(4), "ResNet-20 and -8, int8 and log4", form=",d"),
-    Figure("networks.images", ">= 8 each", at_least(8), "on the RTL, of each network", form=",d"),
-    Figure("networks.mismatches", "0", at_most(0), "tensors that differ in any stage", form=",d"),
-    Figure("cycles.predicted", "", free, MACHINE, form=",d"),
-    Figure("cycles.rtl", "= predicted", equals("cycles.predicted"), MACHINE, form=",d"),
-    Figure("rtl.seconds_per_image", "< 2", at_most(2), MACHINE, form=".2f"),
-    Figure("program.seconds_per_image", "< 5", at_most(5), MACHINE, form=".2f"),
-    Figure(
-        "reference.images_per_second",
-        ">= 200",
-        at_least(200),
-        "ResNet-20, log4, batches of 64",
-        form=",.0f",
-    ),
-    Figure("resnet20.busy", ">= 0.75", at_least(0.75), "share of MAC slots, log4", form=".3f"),
-)
-"""In the order of the table."""
+    @property
+    def keys(self) -> list[str]:
+        """Keys of all figures."""
+        return [figure.key for figure in self.figures]
 
-KEYS = tuple(figure.key for figure in FIGURES)
+    @property
+    def results(self) -> Path:
+        """File of the kept figures."""
+        return RESULTS / f"{self.name}.json"
+
+    def kept(self) -> Values:
+        """Kept figures; without a file none."""
+        return json.loads(self.results.read_text()) if self.results.exists() else {}
+
+    def command(self) -> click.Command:
+        """``python -m benchmarks.<name>``."""
+
+        @click.command(cls=Verb, help=f"Measure: {self.title[0].lower()}{self.title[1:]}.")
+        @click.option("--quick", is_flag=True, help="Under a minute; the rest as it was kept.")
+        @click.option("--save", is_flag=True, help=f"Keep the figures in {self.results.name}.")
+        def main(quick: bool, save: bool) -> Values:
+            return self.run(quick, save)
+
+        return main
+
+    def run(self, quick: bool, save: bool) -> Values:
+        """Measure and show. Errors: :class:`Unmet` for figures that miss their bars."""
+        found: Values = {}
+        for title, function in self.quick if quick else self.long:
+            with stage(title) as progress:
+                found |= function(progress)
+        fresh, kept = set(found), self.kept()
+        found = {key: found.get(key, kept.get(key)) for key in self.keys}
+        self.show(found, fresh)
+        missed = [figure for figure in self.figures if not figure.met(found)]
+        result = {**found, "not_measured": sorted(set(found) - fresh)}
+        if save and not quick:
+            self.results.write_text(json.dumps(found, indent=2) + "\n")
+        if missed:
+            what = ", ".join(f"{figure.key} ({figure.bar})" for figure in missed)
+            raise Unmet(f"not reached: {what}", result)
+        return result
+
+    def show(self, found: Values, fresh: set[str]) -> None:
+        """The table."""
+        table(
+            self.title,
+            ["figure", "how; what others report", "bar", "measured"],
+            [
+                [
+                    figure.key,
+                    f"{figure.how}; {figure.published}" if figure.published else figure.how,
+                    figure.bar,
+                    figure.text(found[figure.key]) + (" " if figure.key in fresh else "*"),
+                ]
+                for figure in self.figures
+            ],
+            left=2,
+        )
+        if set(found) - fresh:
+            console.print(f"* not measured now: from benchmarks/results/{self.results.name}")
