@@ -1,4 +1,4 @@
-"""The feature memory: every group reads its vector, while residuals are read and outputs written."""
+"""The feature memory: read for every group's vector and for residuals, written with outputs."""
 
 from amaranth.hdl import Module, unsigned
 from amaranth.lib import data, memory, stream, wiring

@@ -26,8 +26,8 @@ class PostLane(wiring.Component):
     residual to bring back: only its sign goes on, and it saturates. So no stage behind the shifter
     is wider than ``code_bits + 7``.
 
-    Latency 7, throughput 1; fixed rate: neither provides nor respects back-pressure. Cost: an adder of
-    ``bits``, two narrower ones, two comparisons, and choices of four, four and two shifts.
+    Latency 7, throughput 1; fixed rate: neither provides nor respects back-pressure. Cost: an
+    adder of ``bits``, two narrower ones, two comparisons, and choices of four, four and two shifts.
 
     Parameters
     ----------
