@@ -186,9 +186,7 @@ class ActivationFetch(wiring.Component):
             codes = self.o.p.codes[group][j]
             with m.If(advance):
                 m.d.sync += [
-                    inside.eq(
-                        row_of_word & (columns[j] >= 0) & (columns[j] < self.bounds.columns)
-                    ),
+                    inside.eq(row_of_word & (columns[j] >= 0) & (columns[j] < self.bounds.columns)),
                     held.eq(addresses[j][:bank_bits]),
                     codes.as_value().eq(Mux(inside, word, 0)),
                 ]
