@@ -27,25 +27,31 @@ def multiple(value: Value, factor: int) -> Value:
 class ActivationFetch(wiring.Component):
     """Reads, at each step of a nest, the ``words`` words of every group's vector.
 
-    Word ``j`` of group ``p`` is ``d = j * word_step + (p >> group_shift) * group_step`` words
-    behind the nest's address, and as far from its column. One whose row or column is outside the
-    map is 0. Words of a vector must stand in different banks.
+    Word ``j`` of group ``p`` stands ``d = j * word_step + (p >> group_shift) * group_step`` words
+    behind the step's address (modulo the memory) and is column ``column + d`` of its row (modulo
+    the width of a coordinate). It is 0 where it is outside ``0 <= row < rows``,
+    ``0 <= column < columns``. The addresses of a vector's words must differ modulo ``banks``; what
+    comes of words in one bank is not defined.
 
-    Latency 4 from a step to its vectors, throughput 1, back-pressure yes.
+    Latency 4 from a step to its vectors, throughput 1, back-pressure yes: all stages and the
+    memory's words hold while the vectors at ``o`` wait.
 
     Parameters
     ----------
     groups, words, lanes, bits : int
-        Vectors of a step, words of a vector, codes of a word, bits of a code.
+        Vectors of a step, words of a vector, codes of a word, bits of a code. Up to 4 groups and
+        4 words.
     address_bits : int
+        Width of an address of feature memory.
 
     Members
     -------
     bounds : In(Opcode.BOUNDS layout)
     vector : In(Opcode.VECTOR layout)
+        Both stable from the cycle before the first step until its run ends.
     i : In(stream of nest_word)
-    read, index, word
-        To the feature memory.
+    read : Out(1), index : Out, word : In
+        To and from :class:`~rtl.features.FeatureMemory`.
     o : Out(stream of vector_layout)
     """
 
@@ -99,9 +105,8 @@ class ActivationFetch(wiring.Component):
         """
         bounds, vector = settings["bounds"], settings["vector"]
         group, word = np.indices(shape)
-        offset = (
-            word * vector["word_step"] + (group >> vector["group_shift"]) * vector["group_step"]
-        )
+        behind = (group >> vector["group_shift"]) * vector["group_step"]
+        offset = word * vector["word_step"] + behind
         address = (steps["address"][:, None, None] + offset) % len(memory)
         half = 1 << COORDINATE.width - 1
         column = (steps["column"][:, None, None] + offset + half) % (2 * half) - half

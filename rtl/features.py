@@ -1,4 +1,4 @@
-"""The feature memory: a vector for every group, a residual and an output in every cycle."""
+"""The feature memory: read for every group's vector and for residuals, written with outputs."""
 
 from amaranth.hdl import Module, unsigned
 from amaranth.lib import data, memory, stream, wiring

@@ -26,7 +26,8 @@ def post_settings() -> data.StructLayout:
 class PostProcess(wiring.Component):
     """Each finished word of sums is ``groups`` words, its members, which lanes take in turn.
 
-    A member waits for its parameters and for its residual, if there is one.
+    Member 0 comes first. A member waits until its parameters are there, and its residual in a run
+    that has them; all are taken in its turn, the word of sums in that of its last member.
 
     Latency ``PostLane.latency`` from a member's turn to its codes, throughput one member a cycle;
     at the inputs back-pressure, at the output none.
@@ -39,8 +40,10 @@ class PostProcess(wiring.Component):
     Members
     -------
     settings : In(post_settings)
+        Stable while a member is under way.
     parameters : In(stream of parameter_word)
     residual : In(stream of ArrayLayout(code_bits, lanes))
+        Nothing is taken from it in a run without residuals.
     i : In(stream of ArrayLayout(ArrayLayout(signed(bits), lanes), groups))
     valid : Out(1)
     o : Out(ArrayLayout(code_bits, lanes))

@@ -18,14 +18,16 @@ COARSE, MIDDLE, FINE = slice(3, 5), slice(1, 3), 0
 
 
 class PostLane(wiring.Component):
-    """``code = saturate(round_half_even((t / 2**shift + (r << residual_left)) / 2**right))``.
+    """``code = saturate(round_half_even((t / 2**shift + r * 2**residual_left) / 2**right))``.
 
     ``t = sum + bias`` modulo ``2**bits``, ``r`` is the residual. What ``t / 2**shift`` loses is
     kept as one bit of one half and one that says whether anything lies below it, so the rounding
-    is that of the exact value. Quotients too large for any residual to bring back are noted and
-    saturate.
+    is that of the exact value. A quotient of ``2**(code_bits + 4)`` or more is too large for any
+    residual to bring back: only its sign goes on, and it saturates. So no stage behind the shifter
+    is wider than ``code_bits + 7``.
 
-    Latency 7, throughput 1; fixed rate: neither provides nor respects back-pressure.
+    Latency 7, throughput 1; fixed rate: neither provides nor respects back-pressure. Cost: an
+    adder of ``bits``, two narrower ones, two comparisons, and choices of four, four and two shifts.
 
     Parameters
     ----------
@@ -37,9 +39,9 @@ class PostLane(wiring.Component):
     sum, bias : In(signed(bits))
     shift : In(SHIFT)
     residual : In(signed(code_bits + 1))
-    residual_left, right : In(2)
-    low, high : In(signed(code_bits + 1))
-        Codes, signed or not.
+        A code, signed or not; 0 for none.
+    residual_left, right, low, high : In(2), In(2), In(signed(code_bits + 1)), likewise
+        Stable while a sum is under way. ``low`` and ``high`` are codes, signed or not.
     code : Out(code_bits)
     """
 
@@ -118,9 +120,9 @@ class PostLane(wiring.Component):
         m.d.sync += [
             both.eq(aligned[2] + fine),
             negative[0].eq(total[-1]),
-            *(b.eq(a) for a, b in pairwise(negative)),
+            *(following.eq(bit) for bit, following in pairwise(negative)),
         ]
-        far = [register(1, f"far_{i}") for i in range(5)]
+        far = [register(1, f"far_{i}") for i in range(4)]
         rest = [register(1, f"rest_{i}") for i in range(3)]
         top = middle.value[-1]
         m.d.sync += [

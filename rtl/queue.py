@@ -8,11 +8,16 @@ __all__ = ["Queue"]
 
 
 class Queue(wiring.Component):
-    """First in, first out: up to ``depth`` words between a sender without and one with waiting.
+    """First in, first out, between a sender that cannot wait and a receiver that may.
 
-    ``room`` is high while at least ``reserve`` words are free, so a sender that starts nothing
-    without it may have that many words under way. Latency 2 from a written word to ``o.valid``,
-    throughput 1; a written word counts as present one cycle later. Maps onto block RAM.
+    The memory holds ``depth`` words, the output one more. ``room`` is high where more than
+    ``reserve`` words of the memory were free in the cycle before. So a sender whose words are
+    written ``n`` cycles after it has started them, and which starts one only where there is room,
+    needs ``reserve = n + 1``: ``n`` words under way, and one started before a write is seen. A
+    word written into a full queue is lost with others; nothing tells.
+
+    Latency 2 from a written word to ``o.valid``, throughput 1, at ``o`` back-pressure. Maps onto
+    block RAM.
 
     Parameters
     ----------
@@ -20,20 +25,25 @@ class Queue(wiring.Component):
     depth : int
         A power of two.
     reserve : int
-        Less than ``depth``.
+        1 or more, less than ``depth``.
 
     Members
     -------
     write : In(1), data : In(shape)
     room : Out(1)
     o : Out(stream of shape)
+
+    Errors: ``ValueError`` for a depth or reserve that is none of these.
     """
 
     latency = 2
 
     def __init__(self, shape, depth: int, reserve: int) -> None:
         if depth & (depth - 1) or not 0 < reserve < depth:
-            raise ValueError(f"depth = {depth}, reserve = {reserve}: a power of two, and less")
+            raise ValueError(
+                f"depth = {depth}, reserve = {reserve}: depth is a power of two, reserve 1 or more "
+                f"and less than it"
+            )
         self.shape = shape
         self.depth = depth
         self.reserve = reserve

@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Iterable, Mapping
+from functools import reduce
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -115,6 +116,45 @@ class Bench:
                 cycles.append(cycle)
         ctx.set(stream.ready, 0)
         return Received(values, cycles)
+
+    def member(self, path: str) -> Any:
+        """A member of the block by its dotted path, like ``step.valid``."""
+        return reduce(getattr, path.split("."), self.dut)
+
+    async def play(
+        self, ctx, rows: Iterable[Mapping[str, Any]], outputs: Iterable[str]
+    ) -> dict[str, list]:
+        """Drive members of a block of fixed rate, one row a cycle; what the outputs showed.
+
+        Parameters
+        ----------
+        rows : iterable of dict of path to value
+            What changes in this cycle; an empty row lets one cycle pass.
+        outputs : iterable of path
+
+        Returns
+        -------
+        dict of path to list, one plain value for each row: the output in the cycle of the row.
+        """
+        shown: dict[str, list] = {path: [] for path in outputs}
+        members = [self.member(path) for path in shown]
+        for row in rows:
+            for path, value in row.items():
+                ctx.set(self.member(path), plain(value))
+            _, _, *values = await ctx.tick().sample(*members)
+            for seen, value in zip(shown.values(), values):
+                seen.append(plain(value))
+        return shown
+
+    def played(self, rows: Iterable[Mapping[str, Any]], outputs: Iterable[str]) -> dict[str, list]:
+        """What :meth:`play` gives, as the only testbench, from cycle 0."""
+        shown: dict[str, list] = {}
+
+        async def testbench(ctx) -> None:
+            shown.update(await self.play(ctx, rows, outputs))
+
+        self.run(testbench)
+        return shown
 
     def transfer(
         self,

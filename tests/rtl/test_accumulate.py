@@ -1,18 +1,19 @@
 import numpy as np
 import pytest
 from amaranth.back import rtlil
+from amaranth.hdl import Module, Value
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
 
 from rtl.accumulate import Accumulator
-from rtl.isa import Accumulate
-from rtl.nest import LoopNest
+from rtl.isa import LEVELS, MAX_PASSES, Nest
+from rtl.nest import LoopNest, nest_word
+from rtl.pool import WindowMaximum
 from sim.bench import Bench, plain
 
-LANES, SUM_BITS, BITS, WORDS, SHIFT_BITS, MAX_BITS = 3, 9, 16, 32, 3, 9
-NO_PASSES = [{"shift": 0, "negate": 0}] * 16
-
-
-def accumulator():
-    return Accumulator(LANES, SUM_BITS, BITS, WORDS, SHIFT_BITS, MAX_BITS)
+SIZE = LANES, SUM_BITS, BITS, WORDS, SHIFT_BITS, BYPASS_BITS = 3, 9, 16, 32, 3, 6
+NO_SHIFTS = [0] * MAX_PASSES
+IDLE = {"valid": 0, "step.valid": 1}
 
 
 def nest(positions, steps, passes, groups):
@@ -25,133 +26,196 @@ def nest(positions, steps, passes, groups):
     }
 
 
-def run(settings, sums, operation=Accumulate.ADD, passes=NO_PASSES, stall=0.0, seed=0):
-    """Drive the block with a walk of steps and sums; check it against the model."""
-    dut = accumulator()
-    steps = LoopNest.model(settings, dut.address_bits)
-    words = [{name: values[n] for name, values in steps.items()} for n in range(len(sums))]
-    assert len(steps["address"]) == len(sums)
-    expected, group_first = dut.model(BITS, operation, passes, steps, sums)
-    sent, received = Bench(dut, seed=seed).transfer(
-        {"step": words, "i": sums},
-        {"o": len(expected)},
-        stall=stall,
-        settings={"operation": operation, "passes": passes},
-    )
-    values = received["o"].values
-    assert [word["sums"] for word in values] == plain(expected)
-    assert [word["group_first"] for word in values] == plain(group_first)
-    return sent["i"], received["o"]
-
-
-def random_sums(count, seed=0):
+def random_sums(count, sum_bits=SUM_BITS, seed=0):
     """Full range, and the extremes."""
-    half = 1 << SUM_BITS - 1
+    half = 1 << sum_bits - 1
     sums = np.random.default_rng(seed).integers(-half, half, (count, LANES))
     sums[0], sums[-1] = -half, half - 1
     return sums
 
 
-@pytest.mark.parametrize("stall", [0.0, 0.4])
-@pytest.mark.parametrize("shape", [(1, 1, 1, 6), (4, 5, 1, 3), (32, 2, 2, 1), (2, 3, 4, 2)])
-def test_sums_and_groups(shape, stall):
+def rows_of(settings, sums, gaps, rng):
+    """Rows to play for the words of a run, and in which of them each finishing word is."""
+    address_bits = (WORDS - 1).bit_length()
+    steps = LoopNest.model(settings, address_bits)
+    assert len(steps["address"]) == len(sums)
+    finishes = steps["last"][:, 1] & steps["last"][:, 2]
+    rows, ends = [], []
+    for n, word in enumerate(sums):
+        step = {name: values[n] for name, values in steps.items()}
+        while rng.random() < gaps:
+            # The step waits; the sums are of no word.
+            rows.append(IDLE | {"step.payload": step, "sums": -word - 1})
+        if finishes[n]:
+            ends.append(len(rows))
+        rows.append({"valid": 1, "step.valid": 1, "step.payload": step, "sums": word})
+    return rows, steps, ends
+
+
+def check(shown, ends, expected, latency):
+    """The finished words, each in its cycle, and no others."""
+    cycles = [cycle for cycle, valid in enumerate(shown["o_valid"]) if valid]
+    assert cycles == [end + latency for end in ends]
+    assert [shown["o"][cycle] for cycle in cycles] == plain(expected)
+
+
+def run(settings, sums, shifts=NO_SHIFTS, gaps=0.0, seed=0, size=SIZE):
+    """Play a run on the path of the engine; compare every cycle with the model."""
+    dut = Accumulator(*size)
+    rows, steps, ends = rows_of(settings, sums, gaps, np.random.default_rng(seed))
+    rows[0] |= {"passes": shifts}
+    expected = dut.model(dut.bits, shifts, steps, sums)
+    shown = Bench(dut).played([*rows, IDLE, {}, {}], ["o_valid", "o", "step.ready"])
+    check(shown, ends, expected, dut.latency)
+    assert shown["step.ready"] == [row.get("valid", 0) for row in (*rows, IDLE, {}, {})]
+    return expected
+
+
+@pytest.mark.parametrize("gaps", [0.0, 0.5])
+@pytest.mark.parametrize(
+    "shape",
+    # One address over and over, two in turn, more of them; one step, passes, groups.
+    [(1, 1, 1, 6), (1, 9, 2, 3), (2, 7, 1, 3), (3, 5, 1, 2), (4, 3, 2, 2), (32, 2, 2, 1)],
+)
+def test_sums_of_every_group(shape, gaps):
     for seed in range(2):
-        run(nest(*shape), random_sums(np.prod(shape), seed), stall=stall, seed=seed)
+        sums = random_sums(np.prod(shape), seed=seed)
+        expected = run(nest(*shape), sums, gaps=gaps, seed=seed)
+        # Without shifts the model is a sum.
+        positions, steps, passes, groups = shape
+        total = sums.reshape(groups, steps * passes, positions, LANES).sum(axis=1)
+        assert np.array_equal(expected, total.reshape(-1, LANES))
 
 
-@pytest.mark.parametrize("stall", [0.0, 0.4])
-def test_passes_shift_and_negate(stall):
-    passes = [{"shift": k % 8, "negate": k % 3 == 1} for k in range(16)]
-    run(nest(4, 2, 16, 2), random_sums(256), passes=passes, stall=stall)
+@pytest.mark.parametrize("bits, sum_bits", [(16, 9), (16, 20), (24, 16), (32, 20)])
+def test_shifts_of_passes(bits, sum_bits):
+    """Every pass has its own shift; sums that outgrow the accumulators wrap."""
+    shifts = [(5 * k + 3) % 8 for k in range(MAX_PASSES)]
+    size = LANES, sum_bits, bits, WORDS, SHIFT_BITS, BYPASS_BITS
+    for positions, gaps in ((1, 0.0), (2, 0.3)):
+        shape = (positions, 2, MAX_PASSES, 2)
+        run(nest(*shape), random_sums(np.prod(shape), sum_bits), shifts, gaps, size=size)
 
 
 def test_extremes_wrap():
-    # The most negative sum, negated and shifted the furthest, over and over.
-    passes = [{"shift": 7, "negate": k % 2} for k in range(16)]
+    # The extreme sum, shifted the furthest, over and over.
     for value in (-256, 255):
-        run(nest(3, 9, 2, 1), np.full((54, LANES), value), passes=passes)
+        sums = np.full((54, LANES), value)
+        expected = run(nest(3, 9, 2, 1), sums, [7] * MAX_PASSES)
+        wrapped = (18 * value * 128 + 2**15) % 2**16 - 2**15
+        assert wrapped != 18 * value * 128
+        assert (expected == wrapped).all()
 
 
-@pytest.mark.parametrize("stall", [0.0, 0.4])
-def test_maxima(stall):
-    # Passes mean nothing to a maximum.
-    passes = [{"shift": 3, "negate": 1}] * 16
-    for shape in ((4, 9, 1, 3), (1, 4, 1, 5), (3, 2, 3, 1)):
-        sums = random_sums(np.prod(shape))
-        _, received = run(nest(*shape), sums, Accumulate.MAX, passes, stall)
-        positions, steps, rounds, groups = shape
-        largest = sums.reshape(groups, steps * rounds, positions, LANES).max(axis=1)
-        assert [w["sums"] for w in received.values] == largest.reshape(-1, LANES).tolist()
-
-
-@pytest.mark.parametrize("positions", [1, 2, 3, 4, 7])
-@pytest.mark.parametrize("rounds", [(1, 1), (5, 1), (2, 3)])
-def test_timing(positions, rounds):
-    """An accumulator is read three cycles after the word before it was taken, and not earlier."""
-    groups = 3
-    shape = (positions, *rounds, groups)
-    taken, received = run(nest(*shape), random_sums(np.prod(shape)))
-    steps = np.prod(rounds)
-    period = max(positions, Accumulator.turnaround)
-    group = (steps - 1) * period + positions
-    expected = [
-        taken[0] + g * group + r * period + p
-        for g in range(groups)
-        for r in range(steps)
-        for p in range(positions)
-    ]
-    assert taken == expected
-    finished = [
-        taken[0] + g * group + (steps - 1) * period + p
-        for g in range(groups)
-        for p in range(positions)
-    ]
-    assert received.cycles == [cycle + Accumulator.latency for cycle in finished]
-
-
-def test_addresses_in_any_order():
-    """Steps that come back to an address after one and two others, in every mixture."""
+@pytest.mark.parametrize("gaps", [0.0, 0.2, 0.6])
+def test_addresses_in_any_order(gaps):
+    """Steps that come back to an address at once, after one and after more others."""
     rng = np.random.default_rng(3)
-    for seed in range(4):
-        counts = rng.integers(1, 4, 4)
+    for seed in range(8):
+        counts = rng.integers(1, 6, 4)
+        # A step of 0 goes to one address again and again, one of half the memory to two in turn.
+        first = int(rng.choice([0, 1, WORDS // 2, WORDS - 1]))
+        # Every accumulation is started first: what the memory held before does not matter.
+        back = -(int(counts[0]) - 1) * first % WORDS
         settings = {
             "address": int(rng.integers(WORDS)),
-            "levels": [{"last": k - 1, "step": int(rng.integers(WORDS))} for k in counts],
+            "levels": [
+                {"last": int(k) - 1, "step": step}
+                for k, step in zip(counts, (first, back, back, int(rng.integers(WORDS))))
+            ],
         }
-        # Every accumulation is started first: what the memory held before does not matter.
-        settings["levels"][1]["step"] = settings["levels"][2]["step"] = (
-            -(counts[0] - 1) * settings["levels"][0]["step"]
-        ) % WORDS
-        for stall in (0.0, 0.5):
-            run(settings, random_sums(np.prod(counts), seed), stall=stall, seed=seed)
+        run(settings, random_sums(np.prod(counts), seed=seed), gaps=gaps, seed=seed)
 
 
-def test_nothing_leaves_while_the_output_waits():
-    dut = accumulator()
-    settings = nest(1, 1, 1, 4)
-    steps = LoopNest.model(settings, dut.address_bits)
-    bench = Bench(dut)
-    sums = random_sums(4)
+class Bypassing(wiring.Component):
+    """The block behind the maximum of windows, as in the machine, with one group."""
 
-    async def drive(ctx):
-        await bench.send(ctx, dut.i, sums)
+    def __init__(self):
+        self.accumulator = Accumulator(*SIZE)
+        self.pool = WindowMaximum(1, LANES, BYPASS_BITS - 1)
+        word = nest_word(LEVELS[Nest.SUM], self.accumulator.address_bits, False)
+        super().__init__(
+            {
+                "step": In(stream.Signature(word)),
+                "valid": In(1),
+                "sums": In(self.accumulator.sums.shape()),
+                "bypass": In(1),
+                "passes": In(self.accumulator.passes.shape()),
+                "clear": In(1),
+                "signed": In(1),
+                "codes": In(self.pool.codes.shape()),
+                "inside": In(data.ArrayLayout(1, 1)),
+                "o_valid": Out(1),
+                "o": Out(self.accumulator.o.shape()),
+            }
+        )
 
-    async def lead(ctx):
-        await bench.send(ctx, dut.step, [{k: v[n] for k, v in steps.items()} for n in range(4)])
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.accumulator, m.submodules.pool = inner, pool = self.accumulator, self.pool
+        wiring.connect(m, wiring.flipped(self.step), inner.step)
+        m.d.comb += [
+            inner.valid.eq(self.valid),
+            inner.sums.eq(self.sums),
+            inner.bypass.eq(self.bypass),
+            inner.passes.eq(self.passes),
+            pool.clear.eq(self.clear),
+            pool.valid.eq(self.valid & self.bypass),
+            pool.start.eq(self.step.p.first[1]),
+            pool.signed.eq(self.signed),
+            pool.codes.eq(self.codes),
+            pool.inside.eq(self.inside),
+            Value.cast(inner.bypassed).eq(Value.cast(pool.largest)),
+            self.o_valid.eq(inner.o_valid),
+            self.o.eq(inner.o),
+        ]
+        return m
 
-    async def look(ctx):
-        await ctx.tick().until(dut.o.valid)
-        held = plain(ctx.get(dut.o.payload))
-        for _ in range(5):
-            assert ctx.get(dut.i.ready) == ctx.get(dut.step.ready) == 0
-            assert plain(ctx.get(dut.o.payload)) == held
-            await ctx.tick()
-        words = (await bench.receive(ctx, dut.o, 4)).values
-        assert [word["sums"] for word in words] == sums.tolist()
 
-    bench.run(drive, lead, look)
+@pytest.mark.parametrize("gaps", [0.0, 0.4])
+def test_both_paths_in_turn(gaps):
+    """Maxima of windows, sums, maxima: neither path sees what the other had."""
+    dut = Bypassing()
+    latency = Accumulator.latency
+    rng = np.random.default_rng(4)
+    rows, ends, expected = [], [], []
+
+    def begin(**settings):
+        # The pipeline is empty between runs.
+        rows.extend([IDLE, {}, IDLE | {"clear": 1} | settings, {"clear": 0}])
+
+    def add(settings, sums, codes, inside):
+        words, steps, finished = rows_of(settings, sums, gaps, rng)
+        ends.extend(len(rows) + end for end in finished)
+        fed = iter(range(len(sums)))
+        for row in words:
+            n = next(fed) if row["valid"] else 0
+            rows.append(row | {"codes": [codes[n]], "inside": [inside[n]]})
+        return steps
+
+    shifts = [k % 8 for k in range(MAX_PASSES)]
+    for window in (1, 4, 9):
+        for is_signed in (0, 1):
+            begin(bypass=1, signed=is_signed, passes=shifts)
+            count = 5 * window
+            codes = rng.integers(0, 32, (count, LANES))
+            inside = rng.random(count) < 0.6
+            inside[::window] = True
+            # The engine's sums mean nothing to the path.
+            add(nest(1, window, 1, 5), random_sums(count), codes, inside)
+            values = (codes ^ 16) - 16 if is_signed else codes
+            expected += plain(WindowMaximum.model(values, inside[:, None], window))
+
+            begin(bypass=0)
+            sums = random_sums(24, seed=window)
+            idle = np.ones(24, int)
+            steps = add(nest(2, 3, 2, 2), sums, rng.integers(0, 32, (24, LANES)), idle)
+            expected += plain(Accumulator.model(BITS, shifts, steps, sums))
+    shown = Bench(dut).played([*rows, IDLE, {}, {}], ["o_valid", "o"])
+    check(shown, ends, expected, latency)
 
 
 @pytest.mark.parametrize("shift_bits", [0, 3, 4])
 def test_conversion(shift_bits):
-    rtlil.convert(Accumulator(LANES, SUM_BITS, BITS, WORDS, shift_bits, MAX_BITS))
+    rtlil.convert(Accumulator(LANES, SUM_BITS, BITS, WORDS, shift_bits, BYPASS_BITS))
+    rtlil.convert(Bypassing())

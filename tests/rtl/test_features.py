@@ -3,15 +3,20 @@ import random
 import pytest
 from amaranth.back import rtlil
 
-from rtl.features import FeatureMemory
+from rtl.features import FeatureMemory, bank_count
 from sim.bench import Bench
 
-BITS, WORDS = 24, 16
+BITS, WORDS = 24, 32
+SIZES = [(1, 1), (2, 1), (1, 2), (2, 3), (4, 2), (2, 4)]
 
 
-def contents():
-    generator = random.Random(7)
-    return [generator.getrandbits(BITS) for _ in range(2 * WORDS)]
+def test_banks_hold_a_vector():
+    assert [bank_count(words) for words in range(1, 9)] == [1, 2, 4, 4, 8, 8, 8, 8]
+
+
+def contents(seed=7):
+    generator = random.Random(seed)
+    return [generator.getrandbits(BITS) for _ in range(WORDS)]
 
 
 async def load(ctx, dut, words):
@@ -23,69 +28,105 @@ async def load(ctx, dut, words):
     ctx.set(dut.host.write, 0)
 
 
-@pytest.mark.parametrize("bank", [0, 1])
+async def read_back(ctx, dut):
+    ctx.set(dut.host.read, 1)
+    words = []
+    for address in range(WORDS):
+        ctx.set(dut.host.address, address)
+        await ctx.tick()
+        words.append(ctx.get(dut.host.read_data))
+    ctx.set(dut.host.read, 0)
+    return words
+
+
 @pytest.mark.parametrize("stall", [0.0, 0.4])
-def test_two_readers_and_a_writer(bank, stall):
-    dut = FeatureMemory(BITS, WORDS)
+@pytest.mark.parametrize("groups, vector_words", SIZES)
+def test_groups_residuals_and_a_writer_at_once(groups, vector_words, stall):
+    """Every bank of every group reads an index of its own, all at once, while words change."""
+    dut = FeatureMemory(BITS, WORDS, groups, vector_words)
     bench = Bench(dut)
-    words = contents()
-    generator = random.Random(bank)
-    # Both use the lower half of a bank; outputs go to the upper halves, as of a compiled program.
-    count = 40
-    activations = [bank * WORDS + generator.randrange(8) for _ in range(count)]
-    # The bank bit of the residual is not looked at.
-    residuals = [generator.randrange(2) * WORDS + generator.randrange(8) for _ in range(count)]
-    outputs = [(b * WORDS + 8 + k, generator.getrandbits(BITS)) for b in (0, 1) for k in range(8)]
-    got, sent = {}, {}
+    generator = random.Random(groups)
+    count, banks = 60, dut.banks
+    rows, expected = [], []
+    memory = contents()
+    held = None
+    versions = [memory]  # in each cycle
+    for _ in range(count):
+        read = generator.random() >= stall
+        index = [[generator.randrange(WORDS // banks) for _ in range(banks)] for _ in range(groups)]
+        address, word = generator.randrange(WORDS), generator.getrandbits(BITS)
+        # A good part of the words that are read are written in the same cycle.
+        if generator.random() < 0.5:
+            bank = generator.randrange(banks)
+            address = index[0][bank] * banks + bank
+        write = generator.random() < 0.7
+        expected.append(held)
+        if read:
+            held = [[memory[i * banks + b] for b, i in enumerate(row)] for row in index]
+        if write:
+            memory = [*memory]
+            memory[address] = word
+        versions.append(memory)
+        rows.append(
+            {
+                "read": read,
+                "index": index,
+                "write": write,
+                "write_address": address,
+                "write_data": word,
+            }
+        )
+    expected.append(held)
+    rows.append({"read": 0, "write": 0})
+    residuals = [generator.randrange(WORDS) for _ in range(40)]
+    begin, sent, got, after = [], [], [], []
 
-    async def loader(ctx):
-        ctx.set(dut.bank, bank)
-        await load(ctx, dut, words)
+    async def groups_and_writer(ctx):
+        await load(ctx, dut, contents())
+        begin.append(ctx.get(bench.cycle))
+        shown = (await bench.play(ctx, rows, ["word"]))["word"]
+        # Nothing has been read before the first `read`.
+        assert all(now == word for now, word in zip(shown, expected) if word is not None)
 
-    def reader(name, addresses):
-        async def sender(ctx):
-            await ctx.tick().repeat(len(words))
-            stream = getattr(dut, f"{name}_address")
-            sent[name] = await bench.send(ctx, stream, addresses, stall)
+    async def send(ctx):
+        await ctx.tick().repeat(WORDS)
+        sent.extend(await bench.send(ctx, dut.residual_address, residuals, stall))
 
-        async def receiver(ctx):
-            got[name] = await bench.receive(ctx, getattr(dut, name), count, stall)
+    async def receive(ctx):
+        await ctx.tick().repeat(WORDS)
+        got.append(await bench.receive(ctx, dut.residual, len(residuals), stall))
+        await ctx.tick().repeat(count)
+        after.extend(await read_back(ctx, dut))
 
-        return sender, receiver
-
-    async def writer(ctx):
-        await ctx.tick().repeat(len(words))
-        ctx.set(dut.write, 1)
-        for address, word in outputs:
-            ctx.set(dut.write_address, address)
-            ctx.set(dut.write_data, word)
-            await ctx.tick()
-        ctx.set(dut.write, 0)
-
-    bench.run(loader, *reader("activation", activations), *reader("residual", residuals), writer)
-    assert got["activation"].values == [words[address] for address in activations]
-    other = (1 - bank) * WORDS
-    assert got["residual"].values == [words[other + address % WORDS] for address in residuals]
+    bench.run(groups_and_writer, send, receive)
+    # A residual is the word as it was before the cycle in which its address was taken.
+    wanted = [
+        versions[min(cycle - begin[0], count)][address] for cycle, address in zip(sent, residuals)
+    ]
+    assert got[0].values == wanted
     if stall == 0:
-        for name in ("activation", "residual"):
-            assert got[name].cycles == [cycle + dut.latency for cycle in sent[name]]
-            assert sent[name] == list(range(sent[name][0], sent[name][0] + count))
+        assert got[0].cycles == [cycle + dut.latency for cycle in sent]
+        assert sent == list(range(sent[0], sent[0] + len(sent)))
+    assert after == memory
 
-    after = list(words)
-    for address, word in outputs:
-        after[address] = word
 
-    async def read_back(ctx):
+@pytest.mark.parametrize("groups, vector_words", SIZES)
+def test_host_writes_reach_every_copy(groups, vector_words):
+    dut = FeatureMemory(BITS, WORDS, groups, vector_words)
+    bench = Bench(dut)
+    banks, words = dut.banks, contents(3)
+
+    async def testbench(ctx):
         await load(ctx, dut, words)
-        await writer(ctx)
-        ctx.set(dut.host.read, 1)
-        for address, word in enumerate(after):
-            ctx.set(dut.host.address, address)
-            await ctx.tick()
-            assert ctx.get(dut.host.read_data) == word
+        rows = [{"read": 1, "index": [[i] * banks] * groups} for i in range(WORDS // banks)]
+        shown = (await bench.play(ctx, [*rows, {}], ["word"]))["word"]
+        for group in range(groups):
+            assert [word for vectors in shown[1:] for word in vectors[group]] == words
+        assert await read_back(ctx, dut) == words
 
-    Bench(dut).run(read_back)
+    bench.run(testbench)
 
 
-def test_conversion():
-    rtlil.convert(FeatureMemory(BITS, WORDS))
+@pytest.mark.parametrize("groups, vector_words", SIZES)
+def test_conversion(groups, vector_words):
+    rtlil.convert(FeatureMemory(BITS, WORDS, groups, vector_words))

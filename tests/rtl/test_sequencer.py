@@ -5,7 +5,7 @@ import pytest
 from amaranth.back import rtlil
 from amaranth.hdl import Shape
 
-from rtl.isa import LAYOUTS, LEVELS, VERSION, Nest, Opcode, encode
+from rtl.isa import LAYOUTS, LEVELS, MAX_PASSES, VERSION, Nest, Opcode, encode
 from rtl.registers import Control, Error, State
 from rtl.sequencer import Sequencer, run_settings
 from sim.bench import Bench, plain
@@ -19,8 +19,8 @@ CHECK = encode(Opcode.CHECK, version=VERSION, fingerprint=FINGERPRINT)
 HALT = encode(Opcode.HALT)
 
 
-def run(path=0, accumulate=0, signed=0, layer=0):
-    return encode(Opcode.RUN, path=path, accumulate=accumulate, signed=signed, layer=layer)
+def run(path=0, signed=0, layer=0):
+    return encode(Opcode.RUN, path=path, signed=signed, layer=layer)
 
 
 def low(value):
@@ -120,21 +120,10 @@ def random_fields(generator, opcode):
             fields["level"] = generator.randrange(LEVELS[nest])
     elif "level" in fields:
         fields["level"] = generator.randrange(LEVELS[Nest.ACTIVATION])
-    if opcode is Opcode.POST:
-        fields["residual"] = 0
     return fields
 
 
-SETTERS = (
-    Opcode.LOOP,
-    Opcode.ORIGIN,
-    Opcode.STEP,
-    Opcode.BOUNDS,
-    Opcode.ENGINE,
-    Opcode.PASS,
-    Opcode.POST,
-    Opcode.RANGE,
-)
+SETTERS = tuple(op for op in Opcode if op not in (Opcode.HALT, Opcode.CHECK, Opcode.RUN))
 
 
 def apply(settings, opcode, fields):
@@ -154,12 +143,11 @@ def apply(settings, opcode, fields):
         level = settings["activation"]["levels"][fields["level"]]
         level.update(row=fields["row"], column=fields["column"])
     elif opcode is Opcode.PASS:
-        shift = fields["shift"] % (1 << SHIFT_BITS)
-        settings["passes"][fields["index"]] = {"shift": shift, "negate": fields["negate"]}
+        settings["passes"][fields["index"]] = fields["shift"] % (1 << SHIFT_BITS)
     elif opcode is Opcode.ENGINE:
         settings["engine"] = fields["settings"]
-    elif opcode is Opcode.BOUNDS:
-        settings["bounds"].update(fields)
+    elif opcode in (Opcode.BOUNDS, Opcode.VECTOR, Opcode.MEMBERS):
+        settings[opcode.name.lower()] = fields
     else:
         settings["post"].update(fields)
 
@@ -178,10 +166,8 @@ def test_random_programs(seed):
             fields = random_fields(generator, opcode)
             program.append(encode(opcode, **fields))
             apply(settings, opcode, fields)
-        path = generator.randrange(2)
-        accumulate = path and generator.randrange(2)
-        settings.update(path=path, accumulate=accumulate, signed=generator.randrange(2))
-        program.append(run(path, accumulate, settings["signed"], generator.randrange(1 << 16)))
+        settings.update(path=generator.randrange(2), signed=generator.randrange(2))
+        program.append(run(settings["path"], settings["signed"], generator.randrange(1 << 16)))
         durations.append(generator.choice((2, 3, 7, 25)))
         expected.append(deepcopy(settings))
     program.append(HALT)
@@ -201,6 +187,40 @@ def test_random_programs(seed):
     assert machine.seen == expected
 
 
+def every_setting():
+    """Instructions that write each setting there is, once."""
+    for nest, levels in LEVELS.items():
+        yield Opcode.ORIGIN, {"nest": nest.value}
+        for level in range(levels):
+            yield Opcode.LOOP, {"nest": nest.value, "level": level}
+    for level in range(LEVELS[Nest.ACTIVATION]):
+        yield Opcode.STEP, {"level": level}
+    for index in range(MAX_PASSES):
+        yield Opcode.PASS, {"index": index}
+    for opcode in SETTERS:
+        if opcode not in (Opcode.ORIGIN, Opcode.LOOP, Opcode.STEP, Opcode.PASS):
+            yield opcode, {}
+
+
+@pytest.mark.parametrize("part", [0, 1])
+def test_every_setting_goes_where_it_belongs(part):
+    generator = random.Random(part)
+    settings = plain(run_settings(ADDRESS_BITS, SHIFT_BITS).from_bits(0))
+    program = [CHECK]
+    for opcode, chosen in list(every_setting())[part::2]:
+        fields = random_fields(generator, opcode) | chosen
+        program.append(encode(opcode, **fields))
+        apply(settings, opcode, fields)
+    program += [run(), HALT]
+    machine = Machine(program, (2,))
+
+    async def testbench(ctx):
+        assert await machine.start(ctx) is State.HALTED
+
+    machine.run(testbench)
+    assert machine.seen == [settings]
+
+
 def test_settings_behind_a_run_wait_for_the_next():
     """What follows a RUN is executed while it works, and only the next one sees it."""
 
@@ -216,16 +236,9 @@ def test_settings_behind_a_run_wait_for_the_next():
     assert [seen["post"]["low"] for seen in machine.seen] == [1, 3]
 
 
-SAME_BANK = encode(Opcode.POST, uniform=0, shift=0, residual=1, residual_shift=0, residual_signed=0)
-
-
-def origin(nest, address):
-    return encode(Opcode.ORIGIN, nest=nest, address=address, row=0, column=0)
-
-
 FAILURES = {
     "no check": ([HALT], Error.WRONG_VERSION),
-    "opcode 11": ([CHECK, 11], Error.ILLEGAL_OPCODE),
+    "opcode 13": ([CHECK, 13], Error.ILLEGAL_OPCODE),
     "opcode 63": ([CHECK, run(), 2**64 - 1], Error.ILLEGAL_OPCODE),
     "version": (
         [encode(Opcode.CHECK, version=VERSION + 1, fingerprint=FINGERPRINT)],
@@ -246,15 +259,18 @@ FAILURES = {
         )
         for nest, levels in LEVELS.items()
     },
-    "nest of loop": ([CHECK, encode(Opcode.LOOP, nest=6, level=0, last=1, step=1)], Error(4)),
-    "nest of origin": ([CHECK, run(), origin(7, 0)], Error.NO_SUCH_LEVEL),
+    **{
+        f"nest {nest} of {opcode.name}": (
+            [CHECK, run(), encode(opcode, nest=nest, **fields)],
+            Error.NO_SUCH_LEVEL,
+        )
+        for nest in (6, 7)
+        for opcode, fields in (
+            (Opcode.LOOP, {"level": 0, "last": 1, "step": 1}),
+            (Opcode.ORIGIN, {"address": 0, "row": 0, "column": 0}),
+        )
+    },
     "level of step": ([CHECK, encode(Opcode.STEP, level=7, row=0, column=0)], Error.NO_SUCH_LEVEL),
-    "bank 0": ([CHECK, SAME_BANK, run()], Error.BANK_CONFLICT),
-    "bank 1": (
-        [CHECK, SAME_BANK, origin(Nest.ACTIVATION, 256), origin(Nest.RESIDUAL, 300), run(path=1)],
-        Error.BANK_CONFLICT,
-    ),
-    "maximum of the engine": ([CHECK, run(), run(path=0, accumulate=1)], Error.ILLEGAL_RUN),
     "no halt": ([CHECK] * WORDS, Error.NO_HALT),
     "run at the end": ([CHECK] * (WORDS - 1) + [run()], Error.NO_HALT),
 }
@@ -286,9 +302,8 @@ def test_failures(program, error):
     assert len(starts) == runs
 
 
-def test_banks_apart_and_halt_at_the_last_address():
-    apart = [SAME_BANK, origin(Nest.ACTIVATION, 256), origin(Nest.RESIDUAL, 255), run()]
-    program = [CHECK, *apart, *[CHECK] * (WORDS - 6), HALT]
+def test_halt_at_the_last_address():
+    program = [CHECK, low(7), run(), *[CHECK] * (WORDS - 4), HALT]
     machine = Machine(program, (4,))
 
     async def testbench(ctx):
@@ -296,7 +311,7 @@ def test_banks_apart_and_halt_at_the_last_address():
         assert ctx.get(machine.dut.pc) == WORDS - 1
 
     machine.run(testbench)
-    assert machine.seen[0]["activation"]["address"] == 256
+    assert [seen["post"]["low"] for seen in machine.seen] == [7]
 
 
 def test_pause_and_resume():

@@ -103,5 +103,50 @@ def test_host_reads():
     Bench(dut).run(testbench)
 
 
+def test_all_writes_are_told():
+    """``written*`` in the cycle of the write, whether the machine's or the host's."""
+    dut = Store(BITS, DEPTH)
+    machine = {"write_address": 7, "write_data": 2**BITS - 1}
+    host = {"host.address": 20, "host.write_data": 5}
+    rows = [
+        machine | host | {"write": 0},
+        {"write": 1},
+        {"write": 0, "host.write": 1},
+        {"host.write": 0, "host.read": 1},
+        {"host.read": 0, "write": 1},
+    ]
+    names = ("written", "written_address", "written_data")
+    shown = Bench(dut).played(rows, names)
+    assert shown["written"] == [0, 1, 1, 0, 1]
+    told = list(zip(shown["written_address"], shown["written_data"]))
+    assert told[1] == told[4] == (7, 2**BITS - 1)
+    assert told[2] == (20, 5)
+
+
+def test_a_host_takes_the_place_of_the_machine():
+    dut = Store(BITS, DEPTH)
+
+    async def testbench(ctx):
+        await load(ctx, dut, contents())
+        for member in (dut.write, dut.host.write):
+            ctx.set(member, 1)
+        ctx.set(dut.write_address, 4)
+        ctx.set(dut.write_data, 1)
+        ctx.set(dut.host.address, 9)
+        ctx.set(dut.host.write_data, 2)
+        await ctx.tick()
+        for member in (dut.write, dut.host.write):
+            ctx.set(member, 0)
+        ctx.set(dut.host.read, 1)
+        ctx.set(dut.address.payload, 3)
+        ctx.set(dut.address.valid, 1)
+        for address, word in ((4, contents()[4]), (9, 2)):
+            ctx.set(dut.host.address, address)
+            await ctx.tick()
+            assert ctx.get(dut.host.read_data) == word
+
+    Bench(dut).run(testbench)
+
+
 def test_conversion():
     rtlil.convert(Store(BITS, DEPTH))

@@ -52,6 +52,21 @@ def test_deadlock_is_an_error():
         Bench(Register(), limit=50).transfer({"i": words(2)}, {"o": 3})
 
 
+def test_rows_are_played_one_a_cycle():
+    """An output is shown as it stands while the inputs of its row do."""
+    first, second = words(2)
+    rows = [
+        {"i.valid": 1, "i.payload": first, "o.ready": 1},
+        {"i.payload": second},
+        {"i.valid": 0, "o.ready": 0},
+        {},
+    ]
+    shown = Bench(Register()).played(rows, ["o.valid", "o.payload", "i.ready"])
+    assert shown["o.valid"] == [0, 1, 1, 1]
+    assert shown["o.payload"][1:] == plain([first, second, second])
+    assert shown["i.ready"] == [1, 1, 0, 0]
+
+
 def test_plain_values():
     assert plain(PAIR.const({"a": 1, "b": [2, 3]})) == {"a": 1, "b": [2, 3]}
     assert plain([np.int64(-4), (True,)]) == [-4, [1]]
