@@ -92,7 +92,7 @@ class Machine:
 def predicted_cycles(program, durations):
     """The formula of docs/machine.md."""
     durations = iter(durations)
-    time, free = 1, 0
+    time, free = 2, 0
     for word in program:
         opcode = word & 63
         if opcode == Opcode.RUN.value:
@@ -230,7 +230,7 @@ def test_settings_behind_a_run_wait_for_the_next():
     async def testbench(ctx):
         assert await machine.start(ctx) is State.HALTED
         # Seven instructions and 25 cycles of runs, in part beside each other.
-        assert ctx.get(machine.dut.cycles) == 3 + 20 + 5 + 1
+        assert ctx.get(machine.dut.cycles) == 4 + 20 + 5 + 1
 
     machine.run(testbench)
     assert [seen["post"]["low"] for seen in machine.seen] == [1, 3]
@@ -365,7 +365,7 @@ def test_starts():
             await machine.control(ctx, again)
             assert await machine.until_stopped(ctx) is State.HALTED
             counts.append((ctx.get(dut.cycles), ctx.get(dut.runs)))
-        assert counts[0] == counts[1] == (2 + 24 + 1, 2)
+        assert counts[0] == counts[1] == (3 + 24 + 1, 2)
 
     machine.run(testbench)
     assert [seen["post"]["low"] for seen in machine.seen] == [0, -5, 0, -5]
