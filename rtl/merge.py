@@ -30,15 +30,22 @@ def merge_equal_modules(rtlil: str) -> str:
       end
     end
     """
-    while True:
-        first: dict[str, str] = {}
-        twins: dict[str, str] = {}
-        for module in _MODULE.finditer(rtlil):
-            name, body = module.groups()
-            if first.setdefault(body, name) != name:
-                twins[name] = first[body]
-        if not twins:
-            return rtlil
-        rtlil = _MODULE.sub(lambda module: "" if module[1] in twins else module[0], rtlil)
-        # Parents that differed in their parts only are equal now.
-        rtlil = _CELL.sub(lambda cell: cell[1] + twins.get(cell[2], cell[2]), rtlil)
+    # Parents that differ in their parts only are equal once the parts are.
+    while twins := _twins(rtlil):
+        rtlil = _replaced(rtlil, twins)
+    return rtlil
+
+
+def _twins(rtlil: str) -> dict[str, str]:
+    """For each module that is equal to one before it, the name of that."""
+    first: dict[str, str] = {}
+    return {
+        name: first[body]
+        for name, body in _MODULE.findall(rtlil)
+        if first.setdefault(body, name) != name
+    }
+
+
+def _replaced(rtlil: str, names: dict[str, str]) -> str:
+    rtlil = _MODULE.sub(lambda module: "" if module[1] in names else module[0], rtlil)
+    return _CELL.sub(lambda cell: cell[1] + names.get(cell[2], cell[2]), rtlil)
