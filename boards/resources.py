@@ -61,7 +61,7 @@ def _lutram(luts: int) -> Resources:
 
 CELLS: dict[str, Resources] = {
     # An inverter that no other look-up table absorbed takes one of its own.
-    **dict.fromkeys(("INV", "LUT1", "LUT2", "LUT3", "LUT4", "LUT5", "LUT6"), _LUT),
+    **dict.fromkeys(("INV", "LUT1", "LUT2", "LUT3", "LUT4", "LUT5", "LUT6", "LUT6_2"), _LUT),
     **dict.fromkeys(("SRL16E", "SRLC16E", "SRLC32E"), _lutram(1)),
     **dict.fromkeys(("RAM16X1S", "RAM32X1S", "RAM64X1S"), _lutram(1)),
     **dict.fromkeys(("RAM16X1D", "RAM32X1D", "RAM64X1D", "RAM128X1S"), _lutram(2)),

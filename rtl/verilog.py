@@ -12,6 +12,7 @@ from amaranth.back import rtlil
 from amaranth.lib import wiring
 
 from quant.errors import NoMulError
+from rtl.merge import merge_equal_modules
 
 __all__ = ["PROGRESS", "require_yosys", "run_yosys", "to_rtlil", "to_verilog"]
 
@@ -116,7 +117,8 @@ def to_verilog(component: wiring.Component, name: str) -> str:
             "write_verilog -norename out.v",
         )
     )
-    text = run_yosys(script, {"in.il": to_rtlil(component, name)}, ("out.v",))["out.v"]
+    rtlil = merge_equal_modules(to_rtlil(component, name))
+    text = run_yosys(script, {"in.il": rtlil}, ("out.v",))["out.v"]
     if "edge 1'h" in text:
         raise ValueError(f"{name}: a clock domain has no driver")
     # The first line names the compiler that Yosys was built with.

@@ -2,6 +2,7 @@
 
 import dataclasses
 
+import numpy as np
 import pytest
 from amaranth.back import rtlil
 from amaranth.hdl import Shape
@@ -11,8 +12,8 @@ from rtl import engines
 from rtl.architecture import load_architecture, named_architectures
 
 
-def width(port):
-    return Shape.cast(port.payload.shape()).width
+def width(signal):
+    return Shape.cast(signal.shape()).width
 
 
 def test_every_engine_has_a_named_machine():
@@ -31,23 +32,36 @@ def test_config(name):
     engine, config = engines.find(arch.engine), arch.engine_config
     assert isinstance(config, engine.Config)
     assert set(config.to_dict()) == set(config.KEYS)
+    assert all(type(value) in (int, str) for value in config.to_dict().values())
     assert engine.Config(**config.to_dict(), activation_bits=config.activation_bits) == config
     with pytest.raises(dataclasses.FrozenInstanceError):
         config.lanes = 1
-    for key in ("lanes", "weight_bits", "sum_bits", "macs_per_cycle", "latency"):
+    keys = ("lanes", "vector_words", "groups", "weight_bits", "sum_bits", "macs_per_cycle")
+    for key in (*keys, "latency"):
         assert getattr(config, key) > 0
     assert engine.Settings.size <= 48
 
 
 @pytest.mark.parametrize("name", named_architectures())
+def test_excess(name):
+    arch = load_architecture(name)
+    weights = np.array([[0, 1], [-1, 2]])
+    excess = engines.find(arch.engine).excess(arch.engine_config, weights)
+    assert excess.dtype == np.int64
+    assert excess.shape == weights.shape
+    assert excess[0, 0] == 0
+
+
+@pytest.mark.parametrize("name", named_architectures())
 def test_members_and_conversion(name):
     arch = load_architecture(name)
-    config = arch.engine_config
+    # One group of few lanes stands for all of them: conversion takes long where there are many.
+    config = dataclasses.replace(arch.engine_config, lanes=4, groups=1, vector_words=1)
     engine = engines.find(arch.engine)(config)
-    assert engine.latency == config.latency
-    assert width(engine.weights) == config.weight_bits
-    assert width(engine.activations) == config.lanes * config.activation_bits
-    assert width(engine.sums) == config.lanes * config.sum_bits
-    assert len(engine.start) == 1
-    assert Shape.cast(engine.settings.shape()).width == engine.Settings.size
+    assert width(engine.weights.payload) == config.weight_bits
+    codes = config.groups * config.vector_words * config.lanes
+    assert width(engine.activations.payload) == codes * config.activation_bits
+    assert width(engine.sums) == config.groups * config.lanes * config.sum_bits
+    assert len(engine.valid) == len(engine.start) == 1
+    assert width(engine.settings) == engine.Settings.size
     rtlil.convert(engine)
