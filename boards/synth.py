@@ -114,7 +114,8 @@ def synthesize(
 ) -> SynthReport:
     """Synthesize a design for a part, or take the result from the cache.
 
-    Of the netlist of :mod:`boards.xilinx`, blocks as in :mod:`boards.ownership`. Whether it fits is told by :meth:`SynthReport.check`.
+    Of the netlist of :mod:`boards.xilinx`, blocks as in :mod:`boards.ownership`. Whether it fits
+    is told by :meth:`SynthReport.check`.
 
     Parameters
     ----------
