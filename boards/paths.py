@@ -24,9 +24,8 @@ ROUTE_PS = 300
 """Allowance for a net with one target: the delay of a wire for which Yosys's synth_xilinx maps."""
 FANOUT_PS = 120
 """What every doubling of the targets adds, because their cells lie further apart. With it a net and
-the input of a look-up table take 0.6 ns (one target), 0.8 ns (4) and 1.3 ns (60), which is what
-routed designs on Zynq-7000, speed grade -1, show in Vivado's reports."""
-
+the input of a look-up table take 0.6 ns (one target), 0.8 ns (4) and 1.3 ns (60), the size of what
+Vivado's reports show for routed Artix-7 and Zynq-7000 designs of speed grade -1."""
 PORT_PS = 303
 """When an input is there: clock to output of an FDRE outside."""
 
