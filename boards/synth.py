@@ -1,38 +1,19 @@
 """Open synthesis for Xilinx parts: what a design takes, in all and block by block."""
 
 import json
-import re
 from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from boards.ownership import assign_owners
 from boards.parts import Part
 from boards.resources import CELLS, FREE_CELLS, NAMES, Resources
+from boards.xilinx import Netlist, netlist, netlist_key, silent
 from quant.errors import NoMulError
 from rtl.cache import Cache, digest
 from rtl.design import Design
-from rtl.verilog import PROGRESS, run_yosys
 
 __all__ = ["SynthReport", "synthesize"]
-
-# What the user reads, and the phases of synth_xilinx meanwhile, in their order.
-_PHASES = (
-    ("flattening", ("begin", "prepare")),
-    ("arithmetic", ("map_dsp", "coarse")),
-    ("memories", ("map_memory", "map_ffram")),
-    ("carry chains and flip-flops", ("fine", "map_cells", "map_ffs")),
-    ("look-up tables", ("map_luts",)),
-    ("checking", ("finalize", "check")),
-)
-# What the report does not need and what would fill most of the netlist's file.
-_TRIM = (
-    "delete t:$scopeinfo",
-    "setattr -unset src t:LUT* t:INV t:MUXF* w:*",
-    "setparam -unset INIT t:LUT*",
-    "rename -hide w:*",
-)
 
 
 @dataclass(frozen=True)
@@ -125,20 +106,16 @@ class SynthReport:
         }
 
 
-def _silent(message: str) -> None:
-    pass
-
-
 def synthesize(
     design: Design,
     part: Part,
-    progress: Callable[[str], None] = _silent,
+    progress: Callable[[str], None] = silent,
     cache: Cache | None = None,
 ) -> SynthReport:
     """Synthesize a design for a part, or take the result from the cache.
 
-    Yosys's ``synth_xilinx`` on the flattened design, without pads; blocks as in
-    :mod:`boards.ownership`. Whether it fits is told by :meth:`SynthReport.check`.
+    Of the netlist of :mod:`boards.xilinx`, blocks as in :mod:`boards.ownership`. Whether it fits
+    is told by :meth:`SynthReport.check`.
 
     Parameters
     ----------
@@ -156,11 +133,11 @@ def synthesize(
     cache = cache or Cache()
 
     def build(folder: Path) -> None:
-        blocks = _synthesize(design, part.family, progress)
+        blocks = _count(netlist(design, part.family, progress, cache), part.family)
         table = {path: used.to_dict() for path, used in blocks.items()}
         (folder / "blocks.json").write_text(json.dumps(table, indent=1))
 
-    key = digest(design.key, part.family, _script(design.name, [], part.family), _cells_key())
+    key = digest(netlist_key(design, part.family), _cells_key())
     table = json.loads((cache.entry("synth", key, build) / "blocks.json").read_text())
     blocks = {path: Resources(**used) for path, used in table.items()}
     return SynthReport(design.name, part, blocks)
@@ -170,33 +147,10 @@ def _cells_key() -> str:
     return digest({name: cost.to_dict() for name, cost in CELLS.items()})
 
 
-def _script(top: str, modules: list[str], family: str) -> str:
-    # The attribute survives the mapping to flip-flops, carry chains and memories.
-    lines = ["read_rtlil in.il", "proc"]
-    lines += [f'setattr -set src "{name}" {name}/c:* {name}/m:*' for name in modules]
-    lines += [f"hierarchy -top {top}"]
-    for text, phases in _PHASES:
-        lines.append(f"log {PROGRESS}{top}: {text}")
-        for phase in phases:
-            lines.append(
-                f"synth_xilinx -family {family} -flatten -noiopad -noclkbuf -run {phase}:{phase}"
-            )
-    return "\n".join((*lines, *_TRIM, "write_json out.json"))
-
-
-def _synthesize(
-    design: Design, family: str, progress: Callable[[str], None]
-) -> dict[str, Resources]:
-    progress(f"{design.name}: elaborating")
-    rtlil = design.rtlil()
-    # Amaranth names a module by its place, so every module is one block.
-    modules = re.findall(r"^module \\(\S+)$", rtlil, re.MULTILINE)
-    script = _script(design.name, modules, family)
-    text = run_yosys(script, {"in.il": rtlil}, ("out.json",), progress)["out.json"]
-    module = json.loads(text)["modules"][design.name]
-    blocks = {".".join(name.split(".")[1:]): Resources() for name in modules}
-    for name, owner in assign_owners(module, design.name, set(blocks)).items():
-        blocks[".".join(owner)] += _cost(module["cells"][name]["type"], family)
+def _count(mapped: Netlist, family: str) -> dict[str, Resources]:
+    blocks = {path: Resources() for path in mapped.blocks}
+    for name, owner in mapped.owners().items():
+        blocks[owner] += _cost(mapped.module["cells"][name]["type"], family)
     return blocks
 
 
