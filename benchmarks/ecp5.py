@@ -31,8 +31,8 @@ ARRAYS = {
 
 SEEDS = (1, 2, 3)
 MARGIN = 0.15
-"""Share of the clock that may be lost before the gate closes. The seeds of one array differ by up
-to 18 %, so the medians of two routings of equal hardware by some 8 % (standard deviation)."""
+"""Share of the clock that may be lost before the gate closes: the median of three seeds is noisy,
+because the seeds of one array alone differ by up to 18 %."""
 
 
 @click.command(cls=Verb)
