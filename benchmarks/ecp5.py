@@ -30,8 +30,9 @@ ARRAYS = {
 """The engine's config by name; all columns have 16 lanes."""
 
 SEEDS = (1, 2, 3)
-MARGIN = 0.1
-"""Share of the clock that may be lost before the gate closes: what the seeds alone make differ."""
+MARGIN = 0.15
+"""Share of the clock that may be lost before the gate closes: the median of three seeds is noisy,
+because the seeds of one array alone differ by up to 18 %."""
 
 
 @click.command(cls=Verb)
