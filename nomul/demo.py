@@ -131,9 +131,9 @@ def run_demo() -> Demo:
     with stage(f"Verify {len(test)} held-out images, layer by layer, on the RTL") as progress:
         verification = verify(qgraph, program, test.x, progress, error)
     with stage(f"Synthesize for {PART}") as progress:
-        synthesis = synthesize(
-            block("machine", program.architecture), load_part(PART), progress.say
-        )
+        part = load_part(PART)
+        design = block("machine", program.architecture, part.family)
+        synthesis = synthesize(design, part, progress.say)
     return Demo(
         accuracy(scores, test),
         accuracy(reference, test),

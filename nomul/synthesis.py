@@ -7,7 +7,7 @@ from nomul.output import table
 
 __all__ = ["ADVICE", "synthesis_figures", "synthesis_table"]
 
-LOGIC = "lower lanes or term_bits of [engine] in the architecture, or take a larger part"
+LOGIC = "lower lanes, vector_words or groups of [engine] in the architecture, or take a larger part"
 MEMORY = (
     "lower weight_words, feature_words or accumulator_words of [memory] in the architecture, or "
     "take a larger part"

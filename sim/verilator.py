@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import subprocess
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from functools import lru_cache
@@ -107,6 +108,7 @@ def build_library(verilog: str, name: str, cache: Cache, progress: Progress) -> 
         If a tool is missing, the C++ compiler fails or the cache cannot be written.
     """
     compiler, verilator = find_compiler(), find_verilator()
+    verilog = shared_code(verilog)
     key = digest(verilog, name, toolchain_key(compiler, verilator))
 
     def build(folder: Path) -> None:
@@ -144,6 +146,21 @@ def _runtime(compiler: Compiler, verilator: Verilator, cache: Cache, progress: P
 
     key = toolchain_key(compiler, verilator)
     return cache.entry("runtime", key, build) / "runtime.o"
+
+
+def shared_code(verilog: str) -> str:
+    """Verilog whose modules of several instances are told to become one piece of code.
+
+    Verilator would write each instance's code out, which for the columns of an array takes the C++
+    compiler twice as long, and the processor's caches too.
+    """
+    instances = Counter(re.findall(r"^  (\S+)  ?\S+ \($", verilog, re.MULTILINE))
+
+    def marked(header: re.Match) -> str:
+        several = instances[header[1]] > 1
+        return header[0] + ("\n  /*verilator no_inline_module*/" if several else "")
+
+    return re.sub(r"^module (\S+) ?\([^;]*\);", marked, verilog, flags=re.MULTILINE)
 
 
 def _verilate(verilog: str, name: str, verilator: Verilator, folder: Path) -> list[str]:

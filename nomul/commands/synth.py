@@ -38,7 +38,7 @@ def command(arch: str, part_name: str | None, name: str, timing: bool) -> dict[s
     """
     architecture = load_architecture(arch)
     part = load_part(part_name or architecture.part)
-    design = block(name, architecture)
+    design = block(name, architecture, part.family)
     if timing:
         # Before minutes of synthesis, not after them.
         require_delays(part)
