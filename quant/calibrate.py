@@ -26,7 +26,7 @@ Method = Callable[[Histogram, int], int]
 # in floats.
 BATCH_VALUES = 1 << 25
 SAMPLE_VALUES = 1 << 28
-SAMPLE_IMAGES = 512
+SAMPLE_IMAGES = 1024
 
 FINER_OCTAVES = 8  # how far below the full range :func:`mse` looks
 

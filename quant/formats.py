@@ -1,6 +1,6 @@
 """Which format each quantized tensor should have."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from quant.calibrate import Method, Observations
@@ -32,15 +32,24 @@ class FormatPlan:
         return fuse(self.graph, lambda tensor: self._observed(tensor).fraction)
 
     def wish(self, tensor: str) -> Format:
-        """The format for a tensor; a layer that cannot make it lowers the fraction."""
+        """The format for a tensor; a layer that cannot make it lowers the fraction.
+
+        The network's input is linear, because no layer makes it.
+        """
+        if tensor == self.graph.input:
+            return replace(self._wish(tensor), logarithmic=False)
+        return self._wish(tensor)
+
+    def _wish(self, tensor: str) -> Format:
         reader = sole_reader(self.graph, tensor)
         if isinstance(reader, MaxPool | Upsample | Concat):
             step = next(step for step in self.steps if step.layer is reader)
-            return self.wish(step.name)
+            return self._wish(step.name)
         return self._observed(tensor)
 
     def _observed(self, tensor: str) -> Format:
         """The format by the tensor's own values."""
         histogram = self.observed.histograms[tensor]
-        bits = self.scheme.activation_bits(tensor)
-        return Format(bits, histogram.signed, self.method(histogram, bits))
+        activations = self.scheme.activations
+        fraction = self.method(histogram, activations.bits)
+        return activations.format(histogram.signed, fraction)

@@ -9,7 +9,7 @@ from quant.numbers import Format
 
 __all__ = ["LayerInputs"]
 
-POSITIONS = 1 << 15  # output positions that second moments are estimated from
+POSITIONS = 1 << 16  # output positions that second moments are estimated from
 PATCH_VALUES = 1 << 25  # largest matrix of patches
 
 
@@ -29,12 +29,16 @@ class LayerInputs:
         The same tensor in the float network.
     centered : bool
         Whether an error of the output's mean does not count, because bias correction follows.
+    first, last : bool
+        Whether the convolution reads the network's input, and whether it makes its output.
     """
 
     codes: np.ndarray
     format: Format
     values: np.ndarray
     centered: bool
+    first: bool = False
+    last: bool = False
 
     def moments(self, conv: Conv, part: slice) -> tuple[np.ndarray, np.ndarray]:
         """Second moments ``E[q q']`` and ``E[x q']`` of the inputs that one output sees.

@@ -29,10 +29,12 @@ class Named:
     target: Any
 
 
-def find(kind: str, name: str, choices: Iterable[Named]) -> tuple[Any, dict[str, str]]:
+def find(
+    kind: str, name: str, choices: Iterable[Named], remark: str = ""
+) -> tuple[Any, dict[str, str]]:
     """Target and parameters (those given) of the choice whose pattern matches ``name``.
 
-    Errors: :class:`NoMulError` that lists every choice's usage.
+    Errors: :class:`NoMulError` that lists every choice's usage, then the ``remark``.
 
     >>> find("wine", "red7", [Named(r"red(?P<year>\\d+)", "red<year>", "bottle")])
     ('bottle', {'year': '7'})
@@ -43,4 +45,4 @@ def find(kind: str, name: str, choices: Iterable[Named]) -> tuple[Any, dict[str,
         if match:
             return choice.target, {k: v for k, v in match.groupdict().items() if v is not None}
     known = ", ".join(sorted(choice.usage for choice in choices))
-    raise NoMulError(f"there is no {kind} {name!r}; choose one of: {known}")
+    raise NoMulError(f"there is no {kind} {name!r}; choose one of: {known}{remark}")

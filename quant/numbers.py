@@ -21,6 +21,7 @@ __all__ = [
     "requantize_float",
     "round_shift",
     "saturate",
+    "to_log",
     "to_terms",
 ]
 
@@ -37,20 +38,26 @@ class Format:
         Two's complement codes, or codes from zero up.
     fraction : int
         Position of the radix point; may be negative or larger than ``bits``.
+    logarithmic : bool
+        Every code is one that :func:`to_log` gives, so that a machine may hold it as an exponent
+        and one more bit. Only of unsigned codes.
 
     >>> Format(8, True, 5).low, Format(8, True, 5).high
     (-128, 127)
-    >>> Format(8, False, 0).high
-    255
+    >>> Format(8, False, 0).high, Format(8, False, 0, logarithmic=True).high
+    (255, 192)
     """
 
     bits: int
     signed: bool
     fraction: int
+    logarithmic: bool = False
 
     def __post_init__(self) -> None:
         if not 2 <= self.bits <= 32:
             raise ValueError(f"a format has 2 to 32 bits, not {self.bits}")
+        if self.logarithmic and self.signed:
+            raise ValueError("a logarithmic format is unsigned, this one is signed")
 
     @property
     def low(self) -> int:
@@ -60,6 +67,8 @@ class Format:
     @property
     def high(self) -> int:
         """Largest code."""
+        if self.logarithmic:
+            return 3 << (self.bits - 2)
         return (1 << (self.bits - 1)) - 1 if self.signed else (1 << self.bits) - 1
 
     @property
@@ -68,8 +77,11 @@ class Format:
         return 2.0**-self.fraction
 
     def holds(self, codes: np.ndarray) -> bool:
-        """Whether every code lies in ``low .. high``."""
-        return bool(codes.size == 0 or (codes.min() >= self.low and codes.max() <= self.high))
+        """Whether every code lies in ``low .. high`` and, if logarithmic, is one of its codes."""
+        if codes.size == 0:
+            return True
+        within = codes.min() >= self.low and codes.max() <= self.high
+        return bool(within and (not self.logarithmic or np.array_equal(to_log(codes), codes)))
 
 
 def saturate(x: np.ndarray, low: int, high: int) -> np.ndarray:
@@ -128,14 +140,34 @@ def requantize_float(x: np.ndarray, shift: np.ndarray | int, low: int, high: int
     return np.clip(x, low, high, out=x)
 
 
+def to_log(codes: np.ndarray) -> np.ndarray:
+    """Codes 0 or up as the nearest of 0, 2**k and 3 * 2**k, ties to the larger: int64.
+
+    That is the leading one and the bit below it, rounded by the bit below that: where ``b`` are the
+    two bits after the leading one, the size in units of the leading one is 1 for ``b`` = 0, 1.5 for
+    1 and 2, and 2 for 3. Errors: ``ValueError`` for a negative code.
+
+    >>> to_log(np.array([0, 1, 2, 3, 4, 5, 6, 7, 9, 10, 13, 14, 223])).tolist()
+    [0, 1, 2, 3, 4, 6, 6, 8, 8, 12, 12, 16, 192]
+    """
+    codes = np.asarray(codes)
+    if codes.size and codes.min() < 0:
+        raise ValueError(f"a code of a logarithm is 0 or more, not {int(codes.min())}")
+    mantissa, exponent = np.frexp(codes.astype(np.float64))  # mantissa 0.5 .. 1
+    return np.ldexp(np.floor(mantissa * 4 + 0.5), exponent - 2).astype(np.int64)
+
+
 def quantize(values: np.ndarray, fmt: Format) -> np.ndarray:
     """Nearest codes of real values, ties to even, saturated: int64.
+
+    Of a logarithmic format they go on through :func:`to_log`, as a machine's sums do.
 
     >>> quantize(np.array([0.5, 0.25, -9.0]), Format(4, True, 1)).tolist()
     [1, 0, -8]
     """
     scaled = np.ldexp(np.asarray(values, np.float64), fmt.fraction)
-    return np.clip(np.rint(scaled), fmt.low, fmt.high).astype(np.int64)
+    codes = np.clip(np.rint(scaled), fmt.low, fmt.high).astype(np.int64)
+    return to_log(codes) if fmt.logarithmic else codes
 
 
 def dequantize(codes: np.ndarray, fraction: np.ndarray | int) -> np.ndarray:

@@ -41,7 +41,8 @@ def quantize(
     images : float32 (images, channels, height, width), or an iterable of such batches
         Preprocessed training images in random order.
     scheme : str
-        Quantizer of the weights: ``int8``, ``log4``, ``log4x2``, ... (:mod:`quant.schemes`).
+        Quantizer of weights and activations: ``int8``, ``log4``, ``w4r+``, ``log5a4``, ...
+        (:mod:`quant.schemes`).
     calibration : str
         How the fractions of tensors are chosen: ``mse``, ``min-max``, ``percentile``
         (:mod:`quant.calibrate`).
@@ -145,7 +146,15 @@ class Lowering:
         inputs = [self.tensors[name] for name in step.inputs]
         formats = [self.formats[name] for name in step.inputs]
         values = self.values[step.inputs[0]].numpy()
-        seen = LayerInputs(inputs[0], formats[0], values, self.bias_correction)
+        graph = self.plan.graph
+        seen = LayerInputs(
+            inputs[0],
+            formats[0],
+            values,
+            centered=self.bias_correction,
+            first=step.inputs[0] == graph.input,
+            last=step.name == graph.output,
+        )
         codes, fraction = self.scheme.quantize_weights(step.layer, seen)
         layer = lower_conv(
             step,

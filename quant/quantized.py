@@ -31,7 +31,8 @@ class QLayer:
     """One integer operation; ``name`` is also the name of the tensor that it makes.
 
     Every layer ends in ``saturate(..., low, high)``: the clip of the network (a ReLU has
-    ``low == 0``) within the range of ``format``.
+    ``low == 0``) within the range of ``format``. Where ``format.logarithmic``, ``to_log`` of that
+    is the code (:func:`quant.numbers.to_log`), and ``low`` and ``high`` are such codes themselves.
     """
 
     name: str
@@ -60,6 +61,7 @@ class QConv(QLayer):
         input fraction + weight_fraction - output fraction, 0 or more.
     residual_shift : int32 (outputs,)
         input fraction + weight_fraction - residual fraction, 0 or more; zeros without residual.
+        So ``shift - residual_shift`` is the same in all channels of a layer with a residual.
     scheme : str
         The weights' quantizer, for reports.
     """
@@ -140,7 +142,10 @@ class QuantizedGraph:
     """A network in integers: layers in data order, one input, one output.
 
     ``output`` codes, flattened in (channel, row, column) order and multiplied by
-    ``2**-format.fraction``, approximate what the float network returns.
+    ``2**-format.fraction``, approximate what the float network returns. The input is linear.
+
+    Errors: ``ValueError`` for layers out of order, and for what contradicts a layer's docstring:
+    shifts of a residual, or bounds of a logarithmic format.
     """
 
     name: str
@@ -154,6 +159,12 @@ class QuantizedGraph:
 
     def __post_init__(self) -> None:
         check_order(self.input, self.layers, self.output)
+        if self.input_format.logarithmic:
+            raise ValueError(f"the input {self.input} is logarithmic; only layers make such codes")
+        for layer in self.layers:
+            _check_bounds(layer)
+            if isinstance(layer, QConv) and len(layer.inputs) == 2:
+                _check_residual(layer)
 
     def layer(self, tensor: str) -> QLayer:
         """The layer that makes a tensor."""
@@ -175,3 +186,22 @@ class QuantizedGraph:
     def load(cls, path: str | Path) -> "QuantizedGraph":
         """Read what :meth:`save` wrote."""
         return load_graph(cls, path, LAYERS)
+
+
+def _check_bounds(layer: QLayer) -> None:
+    if layer.format.logarithmic and not layer.format.holds(np.array([layer.low, layer.high])):
+        raise ValueError(
+            f"layer {layer.name} is clipped to {layer.low} .. {layer.high}, but bounds of a "
+            f"logarithmic format are 0, 2**k or 3 * 2**k up to {layer.format.high}"
+        )
+
+
+def _check_residual(layer: QConv) -> None:
+    change = np.asarray(layer.shift, np.int64) - layer.residual_shift
+    if (change != change[0]).any():
+        channel = int(np.argmax(change != change[0]))
+        raise ValueError(
+            f"layer {layer.name}: shift - residual_shift is {change[0]} in channel 0 but "
+            f"{change[channel]} in channel {channel}; it is residual fraction - output fraction, "
+            "one number for all channels"
+        )

@@ -15,7 +15,15 @@ from threadpoolctl import threadpool_limits
 
 from quant.errors import NoMulError
 from quant.graph import Window
-from quant.numbers import Format, dequantize, quantize, requantize, requantize_float, saturate
+from quant.numbers import (
+    Format,
+    dequantize,
+    quantize,
+    requantize,
+    requantize_float,
+    saturate,
+    to_log,
+)
 from quant.quantized import (
     QAdd,
     QAvgPool,
@@ -190,6 +198,8 @@ def run_layer(layer: QLayer, inputs: list[np.ndarray], formats: list[Format]) ->
             raise TypeError(
                 f"{layer.name} is a {type(layer).__name__}, which is no quantized layer"
             )
+    if layer.format.logarithmic:
+        result = to_log(result)
     return result.astype(storage(layer.format), copy=False)
 
 

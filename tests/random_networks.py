@@ -82,6 +82,8 @@ class NetworkBuilder:
             weight = (np.sign(weight) << exponent).astype(np.int32)
         room = int(np.log2(max(1, weight[0].size))) + self.weight_bits
         shift = self.source.integers(max(0, room - 4), room + 2, outputs).astype(np.int32)
+        # Residual fraction - output fraction.
+        change = int(self.source.integers(-3, min(3, shift.min()) + 1))
         return self.add(
             QConv(
                 **self.common((x, residual) if residual else (x,), shape),
@@ -89,7 +91,7 @@ class NetworkBuilder:
                 weight_fraction=np.zeros(outputs, np.int32),
                 bias=self.source.integers(-4000, 4000, outputs),
                 shift=shift,
-                residual_shift=(shift // 2 if residual else 0 * shift).astype(np.int32),
+                residual_shift=shift - np.int32(change) if residual else 0 * shift,
                 window=window,
                 groups=groups,
                 scheme="random",

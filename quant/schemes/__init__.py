@@ -9,6 +9,7 @@ import importlib
 import pkgutil
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
@@ -16,8 +17,29 @@ import numpy as np
 from quant.graph import Conv
 from quant.layer_inputs import LayerInputs
 from quant.named import Named, find
+from quant.numbers import Format
 
-__all__ = ["Scheme", "find_scheme"]
+__all__ = ["Activations", "Scheme", "find_scheme"]
+
+# What may follow the name of any scheme.
+SUFFIX = "(a(?=[4-7]|log)(?P<activation_bits>[4-7])?(?P<activation_log>log)?)?"
+SUFFIX_USAGE = "; behind it a<bits> (4..7), alog or a<bits>log for activations"
+
+
+@dataclass(frozen=True)
+class Activations:
+    """Codes of activations: their width, and whether unsigned ones are logarithmic."""
+
+    bits: int = 8
+    logarithmic: bool = False
+
+    def format(self, signed: bool, fraction: int) -> Format:
+        """The format of a tensor that a layer makes.
+
+        >>> Activations(8, True).format(False, 5)
+        Format(bits=8, signed=False, fraction=5, logarithmic=True)
+        """
+        return Format(self.bits, signed, fraction, self.logarithmic and not signed)
 
 
 class Scheme(ABC):
@@ -26,11 +48,14 @@ class Scheme(ABC):
     Parameters
     ----------
     name : str
-        The name that it was asked for by; further keywords are the pattern's named groups.
+        The name that it was asked for by.
+    activations : Activations
+        Further keywords are the pattern's named groups.
 
     Class attributes
     ----------------
-    pattern : regular expression of the names that the scheme answers to.
+    pattern : regular expression of the names that the scheme answers to; one of activations may
+        follow, which is not in it.
     usage : the same for a person, with what it does.
     accumulator_bits : width that sums are kept within by coarser weight fractions.
     """
@@ -39,12 +64,9 @@ class Scheme(ABC):
     usage: ClassVar[str]
     accumulator_bits: ClassVar[int] = 32
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, activations: Activations) -> None:
         self.name = name
-
-    def activation_bits(self, tensor: str) -> int:
-        """Width of a tensor's codes, 2 to 32: 8 unless the scheme says otherwise."""
-        return 8
+        self.activations = activations
 
     @abstractmethod
     def quantize_weights(self, conv: Conv, inputs: LayerInputs) -> tuple[np.ndarray, np.ndarray]:
@@ -56,15 +78,17 @@ class Scheme(ABC):
 
 
 def find_scheme(name: str) -> Scheme:
-    """The scheme of a name such as ``int8`` or ``log4x2``.
+    """The scheme of a name such as ``int8``, ``log4`` or, with its activations, ``log4a4``.
 
     Errors: :class:`~quant.errors.NoMulError` that lists the known names.
     """
     for module in pkgutil.iter_modules(__path__):
         importlib.import_module(f"{__name__}.{module.name}")
-    choices = (Named(cls.pattern, cls.usage, cls) for cls in _concrete(Scheme))  # type: ignore[type-abstract]
-    cls, parameters = find("scheme", name, choices)
-    return cls(name, **parameters)
+    choices = [Named(cls.pattern + SUFFIX, cls.usage, cls) for cls in _concrete(Scheme)]  # type: ignore[type-abstract]
+    cls, parameters = find("scheme", name, choices, SUFFIX_USAGE)
+    bits = int(parameters.pop("activation_bits", 8))
+    activations = Activations(bits, parameters.pop("activation_log", None) is not None)
+    return cls(name, activations, **parameters)
 
 
 def _concrete(cls: type[Scheme]) -> Iterator[type[Scheme]]:

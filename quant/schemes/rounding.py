@@ -17,7 +17,7 @@ __all__ = ["round_weights"]
 
 FINER_OCTAVES = 3  # beyond this the clipped weights dominate the error
 PART = 1024  # inputs that are rounded together; moments of a part fit 8 MiB
-RIDGE = 0.01  # weight of the plain weight error, in mean input powers: keeps few images honest
+RIDGE = 0.03  # weight of the plain weight error, in mean input powers: keeps few images honest
 SWEEPS = 4
 
 Nearest = Callable[[np.ndarray], np.ndarray]

@@ -149,7 +149,10 @@ def networks(draw) -> Graph:
 
 
 @settings(max_examples=120, deadline=None, derandomize=True)
-@given(networks(), st.sampled_from(["int8", "log4", "log2", "log6", "log4x2"]))
+@given(
+    networks(),
+    st.sampled_from(["int8", "log4", "w3", "log6", "w4x2", "w4r++", "log4alog", "int8a4"]),
+)
 def test_random_networks_obey_every_rule(graph, scheme):
     qgraph = quantize(graph, images(8), scheme)
     check_rules(qgraph)
@@ -192,7 +195,8 @@ def test_residual_block_becomes_two_layers():
 
 
 @pytest.mark.parametrize(
-    ("scheme", "decibels"), [("int8", 28), ("log4", 13), ("log3x2", 15), ("log4x2", 24)]
+    ("scheme", "decibels"),
+    [("int8", 28), ("log4", 13), ("w3x2", 15), ("w4x2", 24), ("log5", 17), ("int8alog", 13)],
 )
 def test_closeness_to_float(scheme, decibels):
     graph = residual_network()
@@ -229,7 +233,7 @@ def test_a_residual_finer_than_the_sums_is_added_apart():
     net = Network()
     small = net.relu(net.conv("x", gain=1e-6))
     net.relu(net.add(net.conv("x", gain=1000.0), small))
-    qgraph = quantize(net.graph(), images(), "log2")
+    qgraph = quantize(net.graph(), images(), "w3")
     assert [kind for kind, _ in kinds(qgraph)] == [QConv, QConv, QAdd]
     assert kinds(qgraph)[1:] == [(QConv, "conv2"), (QAdd, "clip4")]
     check_rules(qgraph)
@@ -267,7 +271,7 @@ def test_bias_correction_removes_the_mean_error():
     floats = run_float(graph, x, keep=["conv8"])["conv8"].reshape(len(x), -1)
     shifts = {
         on: np.abs(
-            (predict(quantize(graph, x, "log3", bias_correction=on), x) - floats).mean(axis=0)
+            (predict(quantize(graph, x, "w3", bias_correction=on), x) - floats).mean(axis=0)
         ).mean()
         for on in (False, True)
     }
@@ -341,7 +345,7 @@ def test_wrong_calibration_images_are_refused(given, message):
 
 
 def test_unknown_names_are_refused():
-    with pytest.raises(NoMulError, match="no scheme 'int9'; choose one of: int8, log<b>"):
+    with pytest.raises(NoMulError, match="no scheme 'int9'; choose one of: int8, log4, log5, log6"):
         quantize(residual_network(), images(), "int9")
     with pytest.raises(NoMulError, match="no calibration 'max'; choose one of: min-max, mse, perc"):
         quantize(residual_network(), images(), calibration="max")

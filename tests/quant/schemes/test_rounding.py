@@ -1,5 +1,6 @@
 """Rounding against exhaustive search and against plain nearest rounding."""
 
+from functools import partial
 from itertools import product
 
 import numpy as np
@@ -9,10 +10,10 @@ from quant.graph import Conv, Window
 from quant.layer_inputs import LayerInputs
 from quant.numbers import Format
 from quant.schemes import rounding
-from quant.schemes.log import Log
+from quant.schemes.levels import nearest
 from quant.schemes.rounding import round_weights
 
-LOG3 = Log("log3", "3")
+NEAREST = partial(nearest, np.array([0, 1, 2, 4]))
 
 
 def layer(outputs: int = 6, channels: int = 4, groups: int = 1, kernel: int = 1, seed: int = 0):
@@ -39,12 +40,12 @@ def output_error(conv, inputs, codes, fraction) -> np.ndarray:
 
 
 def nearest_codes(conv, fraction) -> np.ndarray:
-    return LOG3.nearest(np.ldexp(conv.weight.astype(float), fraction[:, None, None, None]))
+    return NEAREST(np.ldexp(conv.weight.astype(float), fraction[:, None, None, None]))
 
 
 def test_near_the_best_of_all_codes():
     conv, inputs = layer()
-    codes, fraction = round_weights(conv, inputs, 4, LOG3.nearest)
+    codes, fraction = round_weights(conv, inputs, 4, NEAREST)
     found = output_error(conv, inputs, codes, fraction)
     plain = output_error(conv, inputs, nearest_codes(conv, fraction), fraction)
     (qq,), (xq,) = inputs.moments(conv, slice(0, 4))
@@ -59,7 +60,7 @@ def test_near_the_best_of_all_codes():
 @pytest.mark.parametrize(("groups", "kernel"), [(1, 3), (2, 3), (8, 3), (1, 1)])
 def test_better_than_nearest_rounding(groups, kernel):
     conv, inputs = layer(16, 8, groups, kernel)
-    codes, fraction = round_weights(conv, inputs, 4, LOG3.nearest)
+    codes, fraction = round_weights(conv, inputs, 4, NEAREST)
     assert codes.shape == conv.weight.shape
     assert np.isin(np.abs(codes), [0, 1, 2, 4]).all()
     found = output_error(conv, inputs, codes, fraction)
@@ -72,7 +73,7 @@ def test_better_than_nearest_rounding(groups, kernel):
 def test_large_layers_are_rounded_in_parts(monkeypatch):
     conv, inputs = layer(8, 8, 1, 3)
     monkeypatch.setattr(rounding, "PART", 30)
-    codes, fraction = round_weights(conv, inputs, 4, LOG3.nearest)
+    codes, fraction = round_weights(conv, inputs, 4, NEAREST)
     assert np.isin(np.abs(codes), [0, 1, 2, 4]).all()
     assert (codes != nearest_codes(conv, fraction)).any()
 
@@ -80,5 +81,5 @@ def test_large_layers_are_rounded_in_parts(monkeypatch):
 def test_inputs_that_are_always_zero():
     conv, inputs = layer(kernel=3)
     zeros = LayerInputs(0 * inputs.codes, inputs.format, 0 * inputs.values, centered=True)
-    codes, fraction = round_weights(conv, zeros, 4, LOG3.nearest)
+    codes, fraction = round_weights(conv, zeros, 4, NEAREST)
     assert np.array_equal(codes, nearest_codes(conv, fraction))
