@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks import ecp5
+from benchmarks.accuracy import measure
 from benchmarks.figures import Benchmark, Figure, at_least, at_most, free
 from benchmarks.measure import quantized, test_images
 from benchmarks.resnet18 import resnet18
@@ -33,9 +34,6 @@ SCHEME = "w4r"
 NETWORKS = {"resnet20": "cifar10-jpeg", "resnet8": "cifar10-lossless"}
 IMAGES = 8
 
-PUBLISHED = "published: 36 (MSD, FCCM 2023, end to end), 5.6 at most 100 MHz for PAPERS A"
-END, PEAK = "end to end, RTL", "peak"
-
 
 def program(network: str) -> Program:
     """A network as ``zynq7020`` runs it, one pass a weight."""
@@ -56,8 +54,8 @@ def synthesis(progress: Report) -> dict[str, Any]:
     report = synthesize(design, part, lambda message: progress(0, None, message))
     blocks, total = report.grouped(), report.total
     lut = blocks["engine"].lut + blocks["accumulator"].lut
-    # A word of operations is two a MAC of the network, delivered, for the whole machine.
-    delivered = 2 * program("resnet20").macs / program("resnet20").cycles
+    compiled = program("resnet20")
+    delivered = 2 * compiled.macs / compiled.cycles
     return {
         "lut": total.lut,
         "ff": total.ff,
@@ -111,3 +109,122 @@ def mismatches(progress: Report) -> dict[str, Any]:
         result = verify(qgraph, program(network), test_images(network, dataset, IMAGES).x, progress)
         wrong += result.mismatches + (result.mismatches == 0 and result.problem() is not None)
     return {"mismatches": wrong}
+
+
+def accuracy(progress: Report) -> dict[str, Any]:
+    """Top-1 points lost without training, on all test images of each network."""
+    found = measure(("log5", "log4", "w4r"), report=lambda label: progress(0, None, label))
+    return {key: value for key, value in found.items() if key.endswith(".loss")}
+
+
+JPEG, LOSSLESS = "10,000 JPEG images", "1,000 lossless images"
+
+
+def loss(network: str, scheme: str, limit: float | None, images: str) -> Figure:
+    """Top-1 points that quantization without training cost."""
+    bar = "" if limit is None else f"<= {limit}"
+    return Figure(
+        f"{network}.{scheme}.loss",
+        bar,
+        free if limit is None else at_most(limit),
+        f"points lost, {images}",
+        "none without training; with: APoT 4/4 bit 0.51, INQ 5 bit 1.11",
+        ".2f",
+    )
+
+
+WHOLE = "whole machine, Yosys, xc7z020"
+FIGURES = (
+    Figure(
+        "macs_per_clock",
+        ">= 1296",
+        at_least(1296),
+        "peak, w4r x 8 bits, the array's size",
+        "69.7 GOPS peak at an unknown clock (A)",
+        ",d",
+    ),
+    Figure("lut", "<= 40,000", at_most(40_000), WHOLE, "12,530 (A), 38,100 (MSD)", ",d"),
+    Figure("ff", "<= 80,000", at_most(80_000), WHOLE, form=",d"),
+    Figure("bram36", "<= 130", at_most(130), WHOLE),
+    Figure("dsp", "0", at_most(0), WHOLE, "8 (A), 214 (MSD)"),
+    Figure(
+        "lut_per_mac", "<= 22", at_most(22), "array and accumulators, Yosys, per MAC", form=".2f"
+    ),
+    Figure(
+        "resnet20.cycles",
+        "<= 38,000",
+        at_most(38_000),
+        "end to end: input to logits, RTL, one CIFAR-10 image",
+        form=",d",
+    ),
+    Figure(
+        "resnet8.cycles",
+        "<= 13,500",
+        at_most(13_500),
+        "end to end: input to logits, RTL, one CIFAR-10 image",
+        "151,000 at 100 MHz (FINN, W1A1, MLPerf Tiny)",
+        ",d",
+    ),
+    Figure(
+        "resnet18.busy",
+        ">= 0.85",
+        at_least(0.85),
+        "end to end: share of MAC slots, 224 x 224, program simulator, weights on chip",
+        form=".3f",
+    ),
+    Figure(
+        "ops_per_clock_per_klut",
+        ">= 50",
+        at_least(50),
+        "end to end: ResNet-20 on the RTL, 2 a MAC, over the whole machine's LUT",
+        "36 (MSD, ResNet-18, end to end)",
+        ".1f",
+    ),
+    Figure(
+        "rtl.clocks_per_second",
+        ">= 100,000",
+        at_least(100_000),
+        "compiled RTL of the whole machine, one CPU, processor time",
+        form=",.0f",
+    ),
+    Figure("ecp5.mhz", "", free, "16 columns of 16 lanes routed on ECP5, median", form=".0f"),
+    loss("resnet20", "log5", 0.3, JPEG),
+    loss("resnet20", "log4", 0.8, JPEG),
+    loss("resnet20", "w4r", None, JPEG),
+    loss("resnet20-original", "log5", 1.0, LOSSLESS),
+    loss("resnet20-original", "log4", 1.5, LOSSLESS),
+    loss("resnet20-original", "w4r", None, LOSSLESS),
+    loss("resnet8", "log5", 1.0, LOSSLESS),
+    loss("resnet8", "log4", 1.5, LOSSLESS),
+    loss("resnet8", "w4r", None, LOSSLESS),
+    Figure(
+        "mismatches",
+        "0",
+        at_most(0),
+        f"layers that differ in any stage, {IMAGES} images of both networks on the RTL",
+        form=",d",
+    ),
+)
+
+SHORT = (
+    ("The array", array),
+    ("ResNet-20 and ResNet-8 on the RTL", cycles),
+)
+SHIFT_GEMM = Benchmark(
+    "shift_gemm",
+    "Figures of system A, the shift-add array",
+    FIGURES,
+    quick=SHORT,
+    long=(
+        *SHORT,
+        ("Synthesize the whole machine", synthesis),
+        ("ResNet-18 at 224 x 224 on the program simulator", large),
+        ("Every layer of both networks in every stage", mismatches),
+        ("Routed clock on ECP5", clock),
+        ("Accuracy on all test images", accuracy),
+    ),
+)
+main = SHIFT_GEMM.command()
+
+if __name__ == "__main__":
+    main(prog_name="python -m benchmarks.shift_gemm")

@@ -60,7 +60,7 @@ def blocks(arch: Architecture, family: str | None = None) -> dict[str, tuple[typ
         **nests,
         "features": (FeatureMemory, (lanes * bits, sizes.feature_words, groups, vector_words)),
         "fetch": (ActivationFetch, (groups, vector_words, lanes, bits, features)),
-        "weights": (Store, (config.weight_bits, sizes.weight_words)),
+        "weights": (Store, (config.weight_bits, sizes.weight_words, False)),
         "engine": (engines.find(arch.engine), (config, family)),
         "pool": (WindowMaximum, (groups, lanes, bits)),
         "accumulator": (
@@ -75,7 +75,7 @@ def blocks(arch: Architecture, family: str | None = None) -> dict[str, tuple[typ
             ),
         ),
         "queue": (Queue, (sums, sizes.queue_words, words_under_way(arch))),
-        "parameters": (Store, (parameter_bits, sizes.parameter_words)),
+        "parameters": (Store, (parameter_bits, sizes.parameter_words, False)),
         "post": (PostProcess, (groups, lanes, sum_bits, bits)),
         "writeback": (WriteBack, (groups, features)),
     }

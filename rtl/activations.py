@@ -1,7 +1,7 @@
 """Activation fetch: a vector for each group at every step of a nest, padding put in."""
 
 import numpy as np
-from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
+from amaranth.hdl import Cat, Const, Module, Signal, Value, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -188,8 +188,11 @@ class ActivationFetch(wiring.Component):
                 m.d.sync += [
                     inside.eq(row_of_word & (columns[j] >= 0) & (columns[j] < self.bounds.columns)),
                     held.eq(addresses[j][:bank_bits]),
-                    codes.as_value().eq(Mux(inside, word, 0)),
+                    codes.as_value().eq(word),
                 ]
                 if j == 0:
                     m.d.sync += self.o.p.inside[group].eq(inside)
+            # In this order it is the registers' synchronous reset, which costs nothing.
+            with m.If(advance & ~inside):
+                m.d.sync += codes.as_value().eq(0)
             m.d.comb += word.eq(self.word[group][held])

@@ -36,6 +36,8 @@ class PostProcess(wiring.Component):
     ----------
     groups, lanes, bits, code_bits : int
         Members of a word, lanes of a member, width of an accumulator and of a code.
+    logarithmic : bool
+        Whether it can make logarithmic codes.
 
     Members
     -------
@@ -51,11 +53,14 @@ class PostProcess(wiring.Component):
 
     latency = PostLane.latency
 
-    def __init__(self, groups: int, lanes: int, bits: int, code_bits: int) -> None:
+    def __init__(
+        self, groups: int, lanes: int, bits: int, code_bits: int, logarithmic: bool = False
+    ) -> None:
         self.groups = groups
         self.lanes = lanes
         self.bits = bits
         self.code_bits = code_bits
+        self.logarithmic = logarithmic
         sums = data.ArrayLayout(data.ArrayLayout(signed(bits), lanes), groups)
         super().__init__(
             {
@@ -105,6 +110,7 @@ class PostProcess(wiring.Component):
             parameters["bias"],
             parameters["shift"],
             **{name: settings[name] for name in names},
+            as_log=settings["logarithmic"],
         )
 
     def elaborate(self, platform) -> Module:
@@ -128,7 +134,7 @@ class PostProcess(wiring.Component):
         # The member whose turn it is goes straight into the lanes, whose first adders choose it.
         sums = self.i.p[member]
         for i in range(self.lanes):
-            m.submodules[f"lane_{i}"] = lane = PostLane(self.bits, self.code_bits)
+            m.submodules[f"lane_{i}"] = lane = PostLane(self.bits, self.code_bits, self.logarithmic)
             code = self.residual.p[i]
             extended = Cat(code, code[-1] & settings.residual_signed).as_signed()
             m.d.comb += [
@@ -140,6 +146,7 @@ class PostProcess(wiring.Component):
                 lane.right.eq(settings.right),
                 lane.low.eq(settings.low[: self.code_bits + 1].as_signed()),
                 lane.high.eq(settings.high[: self.code_bits + 1].as_signed()),
+                lane.as_log.eq(settings.logarithmic),
                 self.o[i].eq(lane.code),
             ]
         return m

@@ -7,7 +7,7 @@ from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from quant.numbers import requantize
+from quant.numbers import requantize, to_log
 from rtl.arithmetic import saturated
 from rtl.isa import SHIFT
 
@@ -26,13 +26,18 @@ class PostLane(wiring.Component):
     residual to bring back: only its sign goes on, and it saturates. So no stage behind the shifter
     is wider than ``code_bits + 7``.
 
-    Latency 7, throughput 1; fixed rate: neither provides nor respects back-pressure. Cost: an
+    Where the lane is built for it and ``as_log`` is set, the code is ``to_log`` of that
+    (:func:`quant.numbers.to_log`).
+
+    Latency 8, throughput 1; fixed rate: neither provides nor respects back-pressure. Cost: an
     adder of ``bits``, two narrower ones, two comparisons, and choices of four, four and two shifts.
 
     Parameters
     ----------
     bits, code_bits : int
         Width of an accumulator and of a code.
+    logarithmic : bool
+        Whether the lane can make logarithmic codes.
 
     Members
     -------
@@ -45,11 +50,12 @@ class PostLane(wiring.Component):
     code : Out(code_bits)
     """
 
-    latency = 7
+    latency = 8
 
-    def __init__(self, bits: int, code_bits: int) -> None:
+    def __init__(self, bits: int, code_bits: int, logarithmic: bool = False) -> None:
         self.bits = bits
         self.code_bits = code_bits
+        self.logarithmic = logarithmic
         super().__init__(
             {
                 "sum": In(signed(bits)),
@@ -60,6 +66,7 @@ class PostLane(wiring.Component):
                 "right": In(2),
                 "low": In(signed(code_bits + 1)),
                 "high": In(signed(code_bits + 1)),
+                "as_log": In(1),
                 "code": Out(code_bits),
             }
         )
@@ -76,13 +83,15 @@ class PostLane(wiring.Component):
         right: int,
         low: int,
         high: int,
+        as_log: int = 0,
     ) -> np.ndarray:
         """Unsigned codes; negative ones in two's complement of ``code_bits``. All broadcast."""
         half = 1 << bits - 1
         t = np.asarray(total, np.int64) + bias
         wrapped = ((t + half) & ((1 << bits) - 1)) - half
         whole = wrapped + (np.asarray(residual, np.int64) << residual_left + shift)
-        return requantize(whole, shift + right, low, high) & ((1 << code_bits) - 1)
+        codes = requantize(whole, shift + right, low, high)
+        return to_log(codes) if as_log else codes & ((1 << code_bits) - 1)
 
     def elaborate(self, platform) -> Module:
         m = Module()
@@ -150,14 +159,37 @@ class PostLane(wiring.Component):
         rounded = register(signed(near), "rounded")
         m.d.sync += [rounded.eq(floor + (half & (rest[2] | floor[0]))), far[3].eq(far[2])]
         # 7: saturated.
-        m.d.sync += self.code.eq(
+        linear = register(self.code_bits, "linear")
+        m.d.sync += linear.eq(
             Mux(
                 far[3],
                 Mux(negative[4], self.low, self.high)[: self.code_bits],
                 saturated(rounded, self.low, self.high, self.code_bits),
             )
         )
+        # 8: to the memories far away, as the nearest logarithmic code where that is asked for.
+        m.d.sync += self.code.eq(linear)
+        if self.logarithmic:
+            with m.If(self.as_log):
+                m.d.sync += self.code.eq(nearest_log(m, linear))
         return m
+
+
+def nearest_log(m: Module, code: Signal) -> Signal:
+    """The leading one and the bit below it, rounded by the bit below that; combinational."""
+    log = Signal(len(code))
+    padded = Cat(Const(0, 2), code)
+    for place in range(len(code)):
+        second, first = padded[place], padded[place + 1]
+        half = (1 << place) >> 1
+        # The highest one decides, which is assigned last.
+        with m.If(code[place]):
+            m.d.comb += log.eq(
+                Mux(
+                    first & second, 2 << place, Mux(first | second, (1 << place) | half, 1 << place)
+                )
+            )
+    return log
 
 
 class Shifted:

@@ -28,20 +28,22 @@ class HostAccess(wiring.Signature):
 class Store(wiring.Component):
     """A memory of ``depth`` words: one word read and one written a cycle.
 
-    Latency 1 from address to word, throughput 1, back-pressure yes. A word that is written in the
+    Without ``machine_writes`` only the host writes. Latency 1 from address to word, throughput 1,
+    back-pressure yes. A word that is written in the
     cycle in which its address is taken is read as it was before. Maps onto block RAM in simple
     dual-port mode. The host's accesses take the place of the machine's.
 
     Parameters
     ----------
     bits, depth : int
+    machine_writes : bool
 
     Members
     -------
     address : In(stream)
     word : Out(stream)
     write, write_address, write_data : In
-        The machine's own writes.
+        The machine's own writes, if there are any.
     written, written_address, written_data : Out
         What is written in this cycle, by the machine or the host.
     host : In(HostAccess)
@@ -49,21 +51,21 @@ class Store(wiring.Component):
 
     latency = 1
 
-    def __init__(self, bits: int, depth: int) -> None:
+    def __init__(self, bits: int, depth: int, machine_writes: bool = True) -> None:
         self.bits = bits
         self.depth = depth
+        self.machine_writes = machine_writes
         self.address_bits = (depth - 1).bit_length()
+        writes = {"write": In(1), "write_address": In(self.address_bits), "write_data": In(bits)}
         super().__init__(
             {
                 "address": In(stream.Signature(self.address_bits)),
                 "word": Out(stream.Signature(unsigned(bits))),
-                "write": In(1),
-                "write_address": In(self.address_bits),
-                "write_data": In(bits),
                 "written": Out(1),
                 "written_address": Out(self.address_bits),
                 "written_data": Out(bits),
                 "host": In(HostAccess(self.address_bits, bits)),
+                **(writes if machine_writes else {}),
             }
         )
 
@@ -79,13 +81,23 @@ class Store(wiring.Component):
             read.en.eq((self.address.valid & self.address.ready) | self.host.read),
             self.word.payload.eq(read.data),
             self.host.read_data.eq(read.data),
-            self.written_address.eq(Mux(self.host.write, self.host.address, self.write_address)),
-            self.written_data.eq(Mux(self.host.write, self.host.write_data, self.write_data)),
-            self.written.eq(self.write | self.host.write),
             write.addr.eq(self.written_address),
             write.data.eq(self.written_data),
             write.en.eq(self.written),
         ]
+        host = self.host
+        m.d.comb += [
+            self.written.eq(host.write),
+            self.written_address.eq(host.address),
+            self.written_data.eq(host.write_data),
+        ]
+        if self.machine_writes:
+            with m.If(~host.write):
+                m.d.comb += [
+                    self.written.eq(self.write),
+                    self.written_address.eq(self.write_address),
+                    self.written_data.eq(self.write_data),
+                ]
         with m.If(self.address.ready):
             m.d.sync += self.word.valid.eq(self.address.valid)
         return m

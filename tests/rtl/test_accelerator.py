@@ -142,7 +142,7 @@ def duration(taken, groups):
     start = -1
     for cycle in taken:
         start = max(cycle + 4, start + groups)
-    return start + groups - 1 + 8
+    return start + groups - 1 + 9
 
 
 def bypass_duration(windows, size, groups):
