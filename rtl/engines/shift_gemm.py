@@ -4,12 +4,13 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
-from amaranth.hdl import Cat, Const, Module, Signal, signed
+from amaranth.hdl import Cat, Const, Module, Signal, Value, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
 
 from rtl.columns.column import Column, operand_layout
+from rtl.columns.dsp import DspPair, Folding, Packing, delayed
 from rtl.columns.plan import PLANS, LanePlan
 from rtl.packing import unpack
 
@@ -64,6 +65,11 @@ class ShiftGemmConfig:
         ):
             require(key, getattr(self, key), allowed)
         require("dsp_columns", self.dsp_columns, range(0, self.lanes + 1, 2))
+        if self.dsp_columns:
+            try:
+                Packing(self.column_lanes, self.plan, self.activation_bits)
+            except ValueError as error:
+                raise ValueError(f"dsp_columns = {self.dsp_columns}: {error}") from error
 
     @property
     def plan(self) -> LanePlan:
@@ -74,6 +80,17 @@ class ShiftGemmConfig:
     def column_lanes(self) -> int:
         """Lanes of a column."""
         return self.lanes * self.vector_words
+
+    @property
+    def packing(self) -> Packing:
+        """How DSP columns make products; only where there are some."""
+        return Packing(self.column_lanes, self.plan, self.activation_bits)
+
+    @property
+    def column_latency(self) -> int:
+        """Cycles from a vector to its sums: of the slower kind of columns."""
+        latency = Column.column_latency(self.column_lanes, self.plan)
+        return max(latency, self.packing.latency) if self.dsp_columns else latency
 
     @property
     def sum_bits(self) -> int:
@@ -93,7 +110,7 @@ class ShiftGemmConfig:
     @property
     def latency(self) -> int:
         """Cycles from an accepted word of activations to its sums."""
-        return _OPERAND_STAGES + Column.column_latency(self.column_lanes, self.plan)
+        return _OPERAND_STAGES + self.column_latency
 
     def to_dict(self) -> dict[str, Any]:
         """The architecture's ``[engine]`` keys."""
@@ -131,8 +148,12 @@ class ShiftGemm(wiring.Component):
     ``max(last_vector + 1, lanes * g + 1)`` cycles. A swap costs no cycle. The first activations of
     a tile are taken in the cycle after its last weight word at the earliest.
 
+    The last ``dsp_columns`` columns of each group are made of multipliers, two columns sharing one
+    for each lane (:mod:`rtl.columns.dsp`); they give the same sums. Without them there is no
+    multiplier.
+
     Latency ``config.latency``, throughput 1. Weights and activations have back-pressure, sums have
-    none. Without DSP columns no multiplier. Cost: ``python -m benchmarks.lane_costs``.
+    none. Cost: ``python -m benchmarks.lane_costs``.
 
     Parameters
     ----------
@@ -225,12 +246,13 @@ class ShiftGemm(wiring.Component):
 
     def elaborate(self, platform) -> Module:
         m = Module()
+        c = self.config
         swap, loaded = self.control(m)
         word, load = self.loader(m, loaded)
         vectors = self.operands(m)
 
         # Each stage of the lanes changes to the next tile a cycle after the stage before it.
-        switch = Signal(self.config.plan.stages)
+        switch = Signal(2)
         m.d.sync += switch.eq(Cat(swap, switch))
 
         valid = Signal(self.latency)
@@ -238,26 +260,59 @@ class ShiftGemm(wiring.Component):
         m.d.sync += valid.eq(Cat(accept, valid))
         m.d.comb += self.valid.eq(valid[-1])
 
-        for p in range(self.config.groups):
-            chain = word
-            # Columns enter at the far end, so that in the end column 0 is at 0.
-            for c in reversed(range(self.config.lanes)):
-                column = Column(
-                    self.config.column_lanes,
-                    self.config.plan,
-                    self.config.activation_bits,
-                    self.family,
-                )
-                m.submodules[f"column_{p}_{c}"] = column
+        # Columns enter at the far end, so that in the end column 0 is at 0.
+        chains = self.dsp_columns(m, [word] * c.groups, load, switch, vectors)
+        for p in range(c.groups):
+            for n in reversed(range(c.lanes - c.dsp_columns)):
+                column = Column(c.column_lanes, c.plan, c.activation_bits, self.family)
+                m.submodules[f"column_{p}_{n}"] = column
+                wait = c.column_latency - column.latency
                 m.d.comb += [
-                    column.word.eq(chain),
+                    column.word.eq(chains[p]),
                     column.load.eq(load[p]),
                     column.switch.eq(switch),
                     column.vector.eq(vectors[p]),
-                    self.sums[p][c].eq(column.sum),
+                    self.sums[p][n].eq(delayed(m, column.sum, wait, f"sum_{p}_{n}")),
                 ]
-                chain = column.loaded
+                chains[p] = column.loaded
         return m
+
+    def dsp_columns(
+        self, m: Module, chains: list[Value], load: Value, switch: Value, vectors: list[Signal]
+    ) -> list[Value]:
+        """The last columns of each group, where they are made of multipliers.
+
+        Takes and returns what enters the chain of each group's columns.
+        """
+        c = self.config
+        if not c.dsp_columns:
+            return chains
+        packing = c.packing
+        m.submodules.folding = folding = Folding(packing)
+        m.d.comb += folding.word.eq(chains[0])
+        later_load = delayed(m, load, packing.folding_delay, "folding_load")
+        later_switch = delayed(m, switch[0], packing.folding_delay, "folding_switch")
+        after = []
+        for p, chain in enumerate(chains):
+            foldings = folding.folding
+            for n in reversed(range(c.lanes - c.dsp_columns, c.lanes, 2)):
+                m.submodules[f"pair_{p}_{n}"] = pair = DspPair(packing)
+                wait = c.column_latency - packing.latency
+                sums = delayed(m, pair.sums, wait, f"sums_{p}_{n}")
+                m.d.comb += [
+                    pair.word.eq(chain),
+                    pair.load.eq(load[p]),
+                    pair.folding.eq(foldings),
+                    pair.folding_load.eq(later_load[p]),
+                    pair.switch.eq(switch),
+                    pair.folding_switch.eq(later_switch),
+                    pair.vector.eq(vectors[p]),
+                    Cat(self.sums[p][n][: packing.sum_bits]).eq(sums[: packing.sum_bits]),
+                    Cat(self.sums[p][n + 1][: packing.sum_bits]).eq(sums[packing.sum_bits :]),
+                ]
+                chain, foldings = pair.loaded, pair.folding_loaded
+            after.append(chain)
+        return after
 
     def control(self, m: Module) -> tuple[Signal, Signal]:
         """Handshakes; whether the first activations of a tile are taken, and words of it loaded."""

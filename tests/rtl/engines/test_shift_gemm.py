@@ -10,10 +10,12 @@ from rtl.packing import pack
 from sim.bench import Bench, plain
 
 SIZES = [
-    ShiftGemmConfig(4, 1, 1, "w3", 0, 4),
+    ShiftGemmConfig(4, 1, 4, "w3", 0, 4),
     ShiftGemmConfig(4, 3, 2, "w4r", 0, 8),
-    ShiftGemmConfig(4, 1, 4, "log5", 0, 8),
-    ShiftGemmConfig(8, 1, 2, "sp2", 0, 4),
+    ShiftGemmConfig(4, 2, 1, "log5", 0, 8),
+    ShiftGemmConfig(8, 1, 1, "sp2", 0, 4),
+    ShiftGemmConfig(4, 2, 2, "w4r", 2, 8),
+    ShiftGemmConfig(4, 1, 2, "log5", 4, 8),
 ]
 
 
@@ -105,6 +107,8 @@ def test_timing(vectors, split):
 def test_latency():
     assert ShiftGemmConfig(16, 3, 2, "w4r", 0, 8).latency == 2 + 2 + 4
     assert ShiftGemmConfig(8, 1, 1, "w3", 0, 8).latency == 2 + 1 + 2
+    # A multiplication, four additions in a chain, a tree of twelve chains, and the folding.
+    assert ShiftGemmConfig(16, 3, 2, "w4r", 4, 8).latency == 2 + 1 + 4 + 3 + 1
 
 
 @pytest.mark.parametrize("weights", PLANS)
@@ -191,6 +195,10 @@ def test_start_forgets_half_a_tile():
         ({"weights": "w5"}, "weights = w5: allowed are w3, w4r, w4, sp2, log4, log5"),
         ({"weights": 4}, "weights = 4: allowed are w3"),
         ({"dsp_columns": 3}, "dsp_columns = 3: allowed are even numbers from 0 to 4"),
+        (
+            {"dsp_columns": 2, "weights": "log5", "activation_bits": 12},
+            "dsp_columns = 2: two products of log5 weights and 12-bit activations do not fit",
+        ),
         ({"activation_bits": 17}, "activation_bits = 17: allowed is 2 to 16"),
     ],
 )
