@@ -90,11 +90,35 @@ def cell_timings(kinds: Iterable[Kind]) -> dict[Kind, CellTiming]:
     found = {}
     for index, kind in enumerate(ordered):
         timing = _timing(modules[probe[f"cell_{index}"]["type"]])
-        timing.arcs |= _LEFT_OUT.get(kind[0], {})
+        timing.arcs |= _left_out(kind)
         if not (timing.arcs or timing.launch):
             raise RuntimeError(f"Yosys knows no times of the cell {kind[0]}")
         found[kind] = timing
     return found
+
+
+def _left_out(kind: Kind) -> dict[tuple[Pin, Pin], int]:
+    """Arcs that Yosys's models do not have; of a LUT6_2 those that its truth tables have.
+
+    The majority bit of a ternary adder goes through the next look-up table only to its parity, not
+    to its own majority: without looking at the tables a chain of them would seem to ripple.
+    """
+    arcs = _LEFT_OUT.get(kind[0], {})
+    init = dict(kind[1]).get("INIT")
+    if kind[0] != "LUT6_2" or init is None:
+        return arcs
+    table = int(init, 2)
+    tables = {"O5": table & (1 << 32) - 1, "O6": table}
+    return {
+        (pin, output): ps
+        for (pin, output), ps in arcs.items()
+        if _depends(tables[output[0]], 32 if output[0] == "O5" else 64, int(pin[0][1:]))
+    }
+
+
+def _depends(table: int, rows: int, place: int) -> bool:
+    """Whether a truth table's value changes with one of its inputs."""
+    return any((table >> row ^ table >> (row ^ 1 << place)) & 1 for row in range(rows))
 
 
 def _literal(value: str) -> str:

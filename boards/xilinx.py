@@ -23,12 +23,13 @@ _PHASES = (
     ("look-up tables", ("map_luts",)),
     ("checking", ("finalize", "check")),
 )
-# What no report needs and what would fill most of the netlist's file. Of the wires those keep their
+# What no report needs and what would fill most of the netlist's file; the tables of a LUT6_2 say
+# which of its inputs its outputs follow. Of the wires those keep their
 # names that a register drives: a path of the timing report begins and ends there.
 _TRIM = (
     "delete t:$scopeinfo",
     "setattr -unset src t:LUT* t:INV t:MUXF* w:*",
-    "setparam -unset INIT t:LUT*",
+    "setparam -unset INIT t:LUT?",
     "select -set registers t:FD* %co1:+[Q] w:* %i",
     "rename -hide w:* @registers %d",
 )

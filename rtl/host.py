@@ -135,10 +135,13 @@ class HostPort(wiring.Component):
             Register.RUNS: self.runs,
             Register.STOP_AFTER: self.stop_after,
         }
+        register = Signal(max(Register).bit_length())
+        known = Signal()
+        m.d.sync += [register.eq(offset), known.eq(offset >> len(register) == 0)]
         m.d.sync += chosen[Region.REGISTERS].eq(0)
-        with m.If(read_region[Region.REGISTERS]), m.Switch(read_offset):
-            for register, content in registers.items():
-                with m.Case(register):
+        with m.If(read_region[Region.REGISTERS] & known), m.Switch(register):
+            for index, content in registers.items():
+                with m.Case(index):
                     m.d.sync += chosen[Region.REGISTERS].eq(content)
 
         m.d.sync += self.control.eq(0)

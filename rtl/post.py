@@ -30,7 +30,7 @@ class PostProcess(wiring.Component):
     that has them; all are taken in its turn, the word of sums in that of its last member.
 
     Latency ``PostLane.latency`` from a member's turn to its codes, throughput one member a cycle;
-    at the inputs back-pressure, at the output none.
+    the sums wait for their turn, at the output nothing does.
 
     Parameters
     ----------
@@ -117,13 +117,12 @@ class PostProcess(wiring.Component):
         m = Module()
         settings = self.settings
         member = Signal(range(self.groups))
-        have_residual, accept = Signal(), Signal()
+        accept = Signal()
         m.d.comb += [
-            have_residual.eq(~settings.residual | self.residual.valid),
-            accept.eq(self.i.valid & self.parameters.valid & have_residual),
-            self.i.ready.eq(self.parameters.valid & have_residual & (member == self.groups - 1)),
-            self.parameters.ready.eq(self.i.valid & have_residual),
-            self.residual.ready.eq(self.i.valid & self.parameters.valid & settings.residual),
+            accept.eq(self.i.valid),
+            self.i.ready.eq(member == self.groups - 1),
+            self.parameters.ready.eq(accept),
+            self.residual.ready.eq(accept & settings.residual),
         ]
         with m.If(accept):
             m.d.sync += member.eq(Mux(member == self.groups - 1, 0, member + 1))
