@@ -38,7 +38,8 @@ def operand_places(multiple: int, activation_bits: int) -> tuple[int, ...]:
 class Column(wiring.Component):
     """``sum = Σ_l fold(vector[l], weights[l])``, weights being loaded beside the work.
 
-    ``fold`` is the product less the sign, see :mod:`rtl.columns.plan`; the sum is unsigned.
+    ``fold`` is the product, with complements for negative weights (:mod:`rtl.columns.plan`), so the
+    sum is unsigned.
     Columns of a group are chained: while ``load`` is high the loading weights become ``word`` and
     ``loaded`` shows those before. ``switch[k]`` lets stage ``k`` of the lanes use the loading
     weights from the next cycle on: ``switch[1]`` comes a cycle after ``switch[0]``, and the loading
