@@ -8,11 +8,11 @@ from collections.abc import Callable
 from importlib import metadata
 from pathlib import Path
 
-from amaranth.back import rtlil
 from amaranth.lib import wiring
 
 from quant.errors import NoMulError
 from rtl.merge import merge_equal_modules
+from rtl.sharing import to_rtlil
 
 __all__ = ["PROGRESS", "require_yosys", "run_yosys", "to_rtlil", "to_verilog"]
 
@@ -90,11 +90,6 @@ def run_yosys(
         return {file: (folder / file).read_text() for file in outputs}
 
 
-def to_rtlil(component: wiring.Component, name: str) -> str:
-    """Yosys's own language: deterministic, without source lines, top module ``name``."""
-    return rtlil.convert(component, name=name, emit_src=False)
-
-
 def to_verilog(component: wiring.Component, name: str) -> str:
     """Verilog of a component; ports are its members, joined by ``__``, and ``clk`` and ``rst``.
 
@@ -117,8 +112,8 @@ def to_verilog(component: wiring.Component, name: str) -> str:
             "write_verilog -norename out.v",
         )
     )
-    rtlil = merge_equal_modules(to_rtlil(component, name))
-    text = run_yosys(script, {"in.il": rtlil}, ("out.v",))["out.v"]
+    modules = merge_equal_modules(to_rtlil(component, name))
+    text = run_yosys(script, {"in.il": modules}, ("out.v",))["out.v"]
     if "edge 1'h" in text:
         raise ValueError(f"{name}: a clock domain has no driver")
     # The first line names the compiler that Yosys was built with.

@@ -10,8 +10,8 @@ import pytest
 ROOT = Path(__file__).parents[1]
 FOLDERS = ("quant", "rtl", "compiler", "sim", "boards", "nomul")
 
-# The integer primitives and the class of errors are every folder's.
-SHARED = {"quant.errors", "quant.numbers"}
+# The integer primitives, the formats of weights and the class of errors are every folder's.
+SHARED = {"quant.errors", "quant.numbers", "quant.weight_formats"}
 MAY_IMPORT = {
     "quant": {"quant"},
     "rtl": {"rtl"},

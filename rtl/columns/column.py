@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 import numpy as np
-from amaranth.hdl import Cat, Module, Signal, Value
+from amaranth.hdl import Cat, Instance, Module, Signal, Value
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -11,6 +11,7 @@ from rtl.arithmetic import Addend, adder_tree, tree_levels
 from rtl.columns import generic, xc7
 from rtl.columns.plan import LanePlan, Selector, multiple_bits
 from rtl.columns.selection import Select, Source
+from rtl.sharing import shared
 
 __all__ = ["Column", "operand_layout"]
 
@@ -37,7 +38,8 @@ def operand_places(multiple: int, activation_bits: int) -> tuple[int, ...]:
 class Column(wiring.Component):
     """``sum = Σ_l fold(vector[l], weights[l])``, weights being loaded beside the work.
 
-    ``fold`` is the product less the sign, see :mod:`rtl.columns.plan`; the sum is unsigned.
+    ``fold`` is the product, with complements for negative weights (:mod:`rtl.columns.plan`), so the
+    sum is unsigned.
     Columns of a group are chained: while ``load`` is high the loading weights become ``word`` and
     ``loaded`` shows those before. ``switch[k]`` lets stage ``k`` of the lanes use the loading
     weights from the next cycle on: ``switch[1]`` comes a cycle after ``switch[0]``, and the loading
@@ -120,7 +122,10 @@ class Column(wiring.Component):
         product = vectors.astype(np.float64) @ weights.swapaxes(-1, -2).astype(np.float64)
         return product.astype(np.int64) + excess[..., None, :]
 
-    def elaborate(self, platform) -> Module:
+    def elaborate(self, platform) -> Module | Instance:
+        key = (Column, self.lanes, self.plan, self.activation_bits, self.family)
+        if instance := shared(self, platform, key):
+            return instance
         m = Module()
         plan = self.plan
         loading = Signal(self.word.shape(), reset_less=True)

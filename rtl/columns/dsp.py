@@ -11,13 +11,15 @@ made once for all columns from the weight words on their way in, by :class:`Fold
 
 from dataclasses import dataclass
 
-from amaranth.hdl import Const, Module, Mux, Signal, Value, signed
+import numpy as np
+from amaranth.hdl import Cat, Const, Instance, Module, Mux, Signal, Value, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from rtl.arithmetic import Addend, adder_tree, tree_levels
 from rtl.columns.column import Column, operand_layout
 from rtl.columns.plan import LanePlan
+from rtl.sharing import shared
 
 __all__ = ["DspPair", "Folding", "Packing", "delayed"]
 
@@ -184,7 +186,9 @@ class DspPair(wiring.Component):
             }
         )
 
-    def elaborate(self, platform) -> Module:
+    def elaborate(self, platform) -> Module | Instance:
+        if instance := shared(self, platform, (DspPair, self.packing)):
+            return instance
         m = Module()
         p = self.packing
         codes = chain(m, self.word, self.load, self.loaded, "loading")
@@ -218,8 +222,7 @@ class DspPair(wiring.Component):
             )
             # The loading weights stay for one more cycle only; from there on they are piped along.
             with m.If(self.switch[min(place, 1)]):
-                lower, upper = (self.weight(column, lane) for column in codes)
-                m.d.sync += pair.eq(lower + (upper << field))
+                m.d.sync += pair.eq(self.pair(codes, lane, field))
             weights = delayed(m, pair, place - 1, f"pair_{lane}")
             operand = delayed(m, self.vector[lane].x1, place, f"operand_{lane}")
             product = Signal(
@@ -231,13 +234,18 @@ class DspPair(wiring.Component):
             total = summed
         return total
 
-    def weight(self, codes: Signal, lane: int) -> Value:
-        """A weight as a signed number."""
+    def pair(self, codes: list[Signal], lane: int, field: int) -> Value:
+        """``w1 + (w2 << field)``, without an adder: a negative w1 takes one off w2."""
         fmt, bits = self.packing.plan.format, self.packing.plan.lane_bits
-        code = codes[lane * bits :][: fmt.bits]
-        width = int(fmt.levels[-1]).bit_length() + 1
-        values = fmt.decode(range(1 << fmt.bits)).tolist()
-        return lookup(code, [Const(value, signed(width)) for value in values])
+        first, second = (code[lane * bits :][: fmt.bits] for code in codes)
+        shape = signed(int(fmt.levels[-1]).bit_length() + 1)
+        weights = fmt.decode(np.arange(1 << fmt.bits)).tolist()
+        negative = lookup(first, [Const(weight < 0, 1) for weight in weights])
+        lower = lookup(first, [Const(weight, shape) for weight in weights])
+        less = [Const(weight - borrow, shape) for borrow in (0, 1) for weight in weights]
+        upper = lookup(Cat(second, negative), less)
+        extension = negative.replicate(field - len(lower))
+        return Cat(lower, extension, upper).as_signed()
 
 
 def chain(m: Module, word: Value, load: Value, loaded: Value, name: str) -> list[Signal]:

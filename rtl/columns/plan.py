@@ -74,7 +74,7 @@ class LanePlan:
     joint : tuple of int
         Bits of the magnitude's code whose conjunction is the lane code's top bit.
     clears : bool
-        That bit makes the product zero: the last stage's registers are reset by it.
+        That bit makes the product zero: it resets the registers of the second stage.
     """
 
     format: WeightFormat

@@ -105,7 +105,7 @@ class _Bit(NamedTuple):
     folds: bool
 
     @property
-    def index(self) -> tuple[int, ...]:
+    def decisive(self) -> tuple[int, ...]:
         """Places of the index that make a difference."""
         return tuple(
             place
@@ -118,7 +118,7 @@ class _Bit(NamedTuple):
         """All that it depends on."""
         word = [_Input("word", place) for place in dict.fromkeys(self.taken) if place is not None]
         sign = [_SIGN] if self.folds and word else []
-        return (*word, *sign, *(_Input("index", place) for place in self.index))
+        return (*word, *sign, *(_Input("index", place) for place in self.decisive))
 
     def given(self, place: int, high: int) -> "_Bit":
         """The bit where a bit of the index is known."""
@@ -130,7 +130,7 @@ class _Bit(NamedTuple):
 
         def value(*row: int) -> int:
             known = dict(zip(inputs, row, strict=True))
-            place = self.taken[sum(known[_Input("index", n)] << n for n in self.index)]
+            place = self.taken[sum(known[_Input("index", n)] << n for n in self.decisive)]
             if place is None:
                 return 0
             return known[_Input("word", place)] ^ (known[_SIGN] if self.folds else 0)
@@ -150,7 +150,7 @@ class _Mux(NamedTuple):
     """Two look-up tables, of which a bit of the index chooses one."""
 
     place: int
-    index: int
+    decided_by: int
     halves: tuple[_Cell, _Cell]
 
 
@@ -176,7 +176,7 @@ def cells(selector: Select) -> tuple[_Cell | _Mux, ...]:
     found: list[_Cell | _Mux] = [cell(bits, tuple(narrow[n] for n in group)) for group in groups]
     for place, bit in enumerate(bits):
         if len(bit.inputs) > _INPUTS:
-            index = bit.index[-1]
+            index = bit.decisive[-1]
             low, high = ((bit.given(index, n),) for n in (0, 1))
             found.append(_Mux(place, index, (cell(low, (0,)), cell(high, (0,)))))
     return tuple(found)
@@ -212,7 +212,7 @@ def select(
                 "MUXF7",
                 i_I0=halves[0],
                 i_I1=halves[1],
-                i_S=index[item.index],
+                i_S=index[item.decided_by],
                 o_O=out[item.place],
             )
             continue

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
-from amaranth.hdl import Cat, Const, Module, Signal, Value, signed
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
@@ -317,29 +317,33 @@ class ShiftGemm(wiring.Component):
     def control(self, m: Module) -> tuple[Signal, Signal]:
         """Handshakes; whether the first activations of a tile are taken, and words of it loaded."""
         c = self.config
-        loaded = Signal(range(c.lanes * c.groups + 1))
+        loaded = Signal(range(c.lanes * c.groups))
         full = Signal()
         remaining = Signal(16)
         first = Signal(init=1)
+        # Comparisons are made ahead, to keep them off the paths of the handshakes.
+        single = Signal()
+        m.d.sync += single.eq(self.settings.last_vector == 0)
         swap = Signal()
         m.d.comb += [
-            full.eq(loaded == c.lanes << self.settings.split),
             self.weights.ready.eq(~full),
             self.activations.ready.eq(~first | full),
             swap.eq(self.activations.valid & first & full),
         ]
         with m.If(self.weights.valid & ~full):
-            m.d.sync += loaded.eq(loaded + 1)
-        with m.If(swap):
             m.d.sync += [
-                loaded.eq(0),
-                remaining.eq(self.settings.last_vector),
-                first.eq(self.settings.last_vector == 0),
+                loaded.eq(loaded + 1),
+                full.eq(loaded == (c.lanes << self.settings.split) - 1),
             ]
-        with m.Elif(self.activations.valid & ~first):
-            m.d.sync += [remaining.eq(remaining - 1), first.eq(remaining == 1)]
+        with m.If(self.activations.valid & self.activations.ready):
+            m.d.sync += [
+                remaining.eq(Mux(first, self.settings.last_vector, remaining - 1)),
+                first.eq(Mux(first, single, remaining == 1)),
+            ]
+        with m.If(swap | self.start):
+            m.d.sync += [loaded.eq(0), full.eq(0)]
         with m.If(self.start):
-            m.d.sync += [loaded.eq(0), first.eq(1)]
+            m.d.sync += first.eq(1)
         return swap, loaded
 
     def loader(self, m: Module, loaded: Signal) -> tuple[Signal, Signal]:

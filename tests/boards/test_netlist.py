@@ -5,11 +5,12 @@ import re
 import pytest
 
 from boards.netlist import prove, synthesize
-from rtl.engines.shift_gemm import Column, ShiftGemmConfig
+from rtl.columns.column import Column
+from rtl.columns.plan import lane_plan
 from rtl.post import PostLane
 
 BLOCKS = {
-    "column": lambda: Column(ShiftGemmConfig(4, 4, 4)),
+    "column": lambda: Column(4, lane_plan("w4r"), 4),
     "post": lambda: PostLane(16, 5),
 }
 
@@ -40,7 +41,7 @@ def test_one_wrong_bit_is_found(netlists):
     proof = prove(BLOCKS["column"](), broken)
     assert not proof.equal
     # The name says which register: of a product or of a level of the adder tree.
-    assert all(re.fullmatch(r"(product|sum)\w*\[\d+\]", name) for name in proof.unproven)
+    assert all(re.fullmatch(r"(chosen|product|sum)\w*\[\d+\]", name) for name in proof.unproven)
 
 
 def test_netlist_of_another_block_is_refused(netlists):
