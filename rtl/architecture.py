@@ -10,7 +10,7 @@ from typing import Any
 
 from quant.errors import NoMulError
 from rtl import engines
-from rtl.isa import VERSION
+from rtl.isa import SHIFT, VERSION
 from rtl.packing import pieces
 from rtl.registers import REGION_SHIFT
 
@@ -26,13 +26,15 @@ class Memory:
     Parameters
     ----------
     feature_words : int
-        Activation words of ``lanes`` codes in each of the two banks; a power of two.
+        Words of ``lanes`` codes; a power of two.
     weight_words : int
         Words of the engine's weight stream.
     parameter_words : int
-        Output channels whose bias and shifts fit.
+        Blocks of ``lanes`` output channels whose bias and shifts fit.
     accumulator_words : int
-        Output positions that one reduction can cover; a power of two.
+        Words of sums that one reduction can cover; a power of two.
+    queue_words : int
+        Finished words of sums that can wait for post-processing; a power of two.
     instruction_words : int
         Instructions of a program; a power of two.
     """
@@ -41,6 +43,7 @@ class Memory:
     weight_words: int
     parameter_words: int
     accumulator_words: int
+    queue_words: int
     instruction_words: int
 
     def __post_init__(self) -> None:
@@ -49,6 +52,7 @@ class Memory:
             ("weight_words", 16, 1 << 23, False),
             ("parameter_words", 16, 1 << 16, False),
             ("accumulator_words", 16, 1 << 16, True),
+            ("queue_words", 16, 1 << 16, True),
             ("instruction_words", 16, 1 << 16, True),
         ):
             value = getattr(self, field)
@@ -74,7 +78,7 @@ class Architecture:
     engine_config : object
         That engine's frozen config.
     activation_bits : int
-        Width of a code in the feature memories.
+        Width of a code in the feature memory.
     accumulator_bits : int
         Width of an accumulator.
     pass_shift_bits : int
@@ -108,23 +112,34 @@ class Architecture:
                 f"activation_bits = {self.activation_bits}"
             )
         # The host reaches every piece of a word at an address below the region's bits.
-        for field, words, bits in (
-            ("feature_words", 2, self.lanes * self.activation_bits),
-            ("weight_words", 1, self.engine_config.weight_bits),
+        for field, bits in (
+            ("feature_words", self.lanes * self.activation_bits),
+            ("weight_words", self.engine_config.weight_bits),
+            ("parameter_words", self.lanes * (self.accumulator_bits + SHIFT.width)),
         ):
             value = getattr(self.memory, field)
-            high = (1 << REGION_SHIFT) // (words * pieces(bits))
+            high = (1 << REGION_SHIFT) // pieces(bits)
             if value > high:
                 raise ValueError(f"{field} = {value}: allowed is 16 to {high}")
 
     @property
     def lanes(self) -> int:
-        """Codes of a feature word, which is also the number of sums and output channels a word."""
+        """Codes of a feature word: channels of a block."""
         return self.engine_config.lanes
 
     @property
+    def vector_words(self) -> int:
+        """Feature words that a column group takes at once."""
+        return self.engine_config.vector_words
+
+    @property
+    def groups(self) -> int:
+        """Column groups: feature words of sums that the engine makes at once."""
+        return self.engine_config.groups
+
+    @property
     def macs_per_cycle(self) -> int:
-        """Terms that the engine multiplies and adds in a cycle."""
+        """Weights that the engine multiplies with and adds in a cycle."""
         return self.engine_config.macs_per_cycle
 
     @property
@@ -168,7 +183,7 @@ class Architecture:
         memory_keys = {field.name for field in dataclasses.fields(Memory)}
         check_keys(table["memory"], memory_keys, f"{source} [memory]")
         kind, engine = engine_table(table["engine"], f"{source} [engine]")
-        for key, value in (engine | numbers | table["memory"]).items():
+        for key, value in (numbers | table["memory"]).items():
             if not isinstance(value, int) or isinstance(value, bool):
                 raise NoMulError(f"{source}: {key} = {value!r} must be a whole number")
         for key in ("name", "part"):
@@ -187,7 +202,7 @@ class Architecture:
                 memory=Memory(**table["memory"]),
                 **numbers,
             )
-        except ValueError as error:
+        except (TypeError, ValueError) as error:
             raise NoMulError(f"{source}: {error}") from error
 
 

@@ -81,7 +81,10 @@ class NetworkBuilder:
             exponent = self.source.integers(0, self.weight_bits - 1, size)
             weight = (np.sign(weight) << exponent).astype(np.int32)
         room = int(np.log2(max(1, weight[0].size))) + self.weight_bits
-        shift = self.source.integers(max(0, room - 4), room + 2, outputs).astype(np.int32)
+        shift = self.source.integers(max(3, room - 4), room + 2, outputs).astype(np.int32)
+        residual_shift = 0 * shift
+        if residual:
+            residual_shift = shift - np.int32(self.source.integers(-3, 4))
         return self.add(
             QConv(
                 **self.common((x, residual) if residual else (x,), shape),
@@ -89,7 +92,7 @@ class NetworkBuilder:
                 weight_fraction=np.zeros(outputs, np.int32),
                 bias=self.source.integers(-4000, 4000, outputs),
                 shift=shift,
-                residual_shift=(shift // 2 if residual else 0 * shift).astype(np.int32),
+                residual_shift=residual_shift,
                 window=window,
                 groups=groups,
                 scheme="random",
@@ -120,7 +123,7 @@ class NetworkBuilder:
         """A residual addition."""
         left = int(self.source.integers(0, 5))
         shifts = (left, 0) if self.source.integers(2) else (0, left)
-        shift = int(self.source.integers(0, 4))
+        shift = int(self.source.integers(max(0, left - 3), left + 4))
         return self.add(QAdd(**self.common((a, b), self.shapes[a]), shifts=shifts, shift=shift))
 
     def concat(self, *inputs: str) -> str:
