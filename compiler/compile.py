@@ -28,7 +28,7 @@ def compile(graph: QuantizedGraph, architecture: Architecture | str | Path) -> P
     """
     architecture = load_architecture(architecture)
     check_tensors(graph, architecture)
-    prepared = prepare(graph, architecture.lanes)
+    prepared = prepare(graph, architecture.lanes, architecture.vector_words)
     tensors = place_tensors(graph, prepared, architecture)
     limits = {name: (tensor.low, tensor.high) for name, tensor in prepared.tensors.items()}
     emitter = Emitter(architecture, tensors, limits)
@@ -66,7 +66,10 @@ def compile(graph: QuantizedGraph, architecture: Architecture | str | Path) -> P
         architecture=architecture,
         instructions=np.array(emitter.instructions, np.uint64),
         weights=image(emitter.weights, architecture.engine_config.weight_bits),
-        parameters=image(emitter.parameters, parameter_bits(architecture.accumulator_bits)),
+        parameters=image(
+            emitter.parameters,
+            parameter_bits(architecture.lanes, architecture.accumulator_bits),
+        ),
         input=tensors[graph.input],
         output=tensors[graph.output],
         layers=tuple(layers),
@@ -81,8 +84,7 @@ def image(parts: list[np.ndarray], bits: int) -> np.ndarray:
 
 def check_tensors(graph: QuantizedGraph, architecture: Architecture) -> None:
     """Refuse what no plan could help: codes or maps that are too wide for the machine."""
-    bounds = LAYOUTS[Opcode.BOUNDS]
-    largest = (1 << bounds["rows"].width) - 1
+    largest = (1 << LAYOUTS[Opcode.BOUNDS]["rows"].width) - 1
     for name in [graph.input, *(layer.name for layer in graph.layers)]:
         fmt, (_, height, width) = graph.format_of(name), graph.shape_of(name)
         if fmt.bits > architecture.activation_bits:
@@ -106,31 +108,44 @@ def place_tensors(
     Errors: :class:`NoMulError` where the feature memory is too small, with the layer at which most
     of it is in use.
     """
-    bank_words = architecture.memory.feature_words
+    memory_words = architecture.memory.feature_words
     buffers = prepared.buffers()
-    plan = allocate(buffers, prepared.banks, bank_words)
-    if plan.words > bank_words:
+    plan = allocate(buffers, memory_words)
+    if plan.words > memory_words:
         times = range(len(prepared.steps) + 2)
         in_use = [sum(b.words for b in buffers if b.first <= t <= b.last) for t in times]
         peak = max(times, key=in_use.__getitem__)
         live = ", ".join(b.name for b in buffers if b.first <= peak <= b.last)
         owner = prepared.steps[min(max(peak - 1, 0), len(prepared.steps) - 1)].owner
         raise NoMulError(
-            f"feature memory: the network needs {plan.words} words a bank, {architecture.name} has "
-            f"{bank_words}; layer {graph.layers[owner].name} has most in use ({in_use[peak]} words "
-            f"in both banks: {live}); set feature_words = {1 << (plan.words - 1).bit_length()} or "
-            f"use smaller images"
+            f"feature memory: the network needs {plan.words} words, {architecture.name} has "
+            f"{memory_words}; layer {graph.layers[owner].name} has most in use ({in_use[peak]} "
+            f"words: {live}); set feature_words = {1 << (plan.words - 1).bit_length()} or use "
+            f"smaller images"
         )
     result = {}
     for name, tensor in prepared.tensors.items():
-        root, block = prepared.resolve(name)
-        bank, offset = plan.places[root]
-        positions = tensor.shape[1] * tensor.shape[2]
+        buffer, block = prepared.resolve(name)
         result[name] = PlacedTensor(
             name,
             tensor.shape,
             tensor.format,
-            bank * bank_words + offset + block * positions,
+            plan.places[buffer] + block,
             tensor.layout,
+            prepared.pitch(buffer),
+            tensor.unfolding,
         )
+    for tensor in result.values():
+        check_columns(tensor)
     return result
+
+
+def check_columns(tensor: PlacedTensor) -> None:
+    """Refuse a row of more words than a machine counts. Errors: :class:`NoMulError`."""
+    largest = (1 << LAYOUTS[Opcode.BOUNDS]["columns"].width) - 1
+    words = tensor.stored[2] * tensor.pitch
+    if words > largest:
+        raise NoMulError(
+            f"tensor {tensor.name} has {words} words a row, a machine reads rows of at most "
+            f"{largest}; use smaller images or fewer channels"
+        )

@@ -3,16 +3,32 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from compiler import mapping
+from compiler.mapping import Timing
 from compiler.settings import Run, execute
 from rtl.architecture import Architecture
 from rtl.isa import Nest, Opcode, Path
 
 __all__ = ["Cycles", "predict", "run_cycles"]
 
-FIRST_BYPASS_SUM = 4
-AFTER_LAST_SUM = 9
-TURNAROUND = 3
+FIRST_WEIGHT = 3
+"""From ``RUN`` to the first word of weights that the engine takes."""
+FIRST_BYPASS = 4
+"""From ``RUN`` to the first vector of a run past the engine."""
+BYPASS_LATENCY = 1
+"""From a vector of such a run to its sums."""
+ENTER = 2
+"""From sums to the cycle in which they count as waiting in the queue, if they are finished."""
+LEAVE = 1
+"""From the start of post-processing of a word to the cycle in which its place is free."""
+QUEUE = 1
+"""From waiting in the queue to the start of post-processing, nothing before it."""
+POST = 9
+"""From the start of post-processing of a member to the cycle in which its codes are written."""
+RESERVE = 16
+"""Free words of the queue without which no vector is taken: room for those on their way."""
 
 
 @dataclass(frozen=True)
@@ -35,14 +51,85 @@ class Cycles:
 
 def run_cycles(architecture: Architecture, run: Run) -> int:
     """``D``: cycles from a ``RUN`` until its last word is written."""
+    positions, reductions, passes, groups = run.counts(Nest.SUM)
     if run.path is Path.ENGINE:
-        last_sum = mapping.find(architecture.engine).last_sum(architecture.engine_config, run)
+        timing = mapping.find(architecture.engine).timing(architecture.engine_config, run)
+        first = FIRST_WEIGHT + timing.first
     else:
-        positions, reductions, passes, groups = run.counts(Nest.SUM)
-        rounds = reductions * passes
-        group = (rounds - 1) * max(positions, TURNAROUND) + positions
-        last_sum = FIRST_BYPASS_SUM + groups * group - 1
-    return last_sum + AFTER_LAST_SUM
+        vectors = positions * reductions * passes * groups
+        timing = Timing(0, vectors, vectors, BYPASS_LATENCY)
+        first = FIRST_BYPASS
+    shape = (groups, passes * reductions, positions)
+    room = architecture.memory.queue_words - RESERVE
+    start = starts(timing, first, shape, architecture.groups)
+    entered = arrivals(timing, first, shape)
+    if most_waiting(entered, start) > room:
+        last = last_start(timing, first, shape, architecture.groups, room)
+    else:
+        last = int(start[-1])
+    return last + architecture.groups - 1 + POST
+
+
+def arrivals(timing: Timing, first: int, shape: tuple[int, int, int]) -> np.ndarray:
+    """Cycle in which each finished word waits in the queue, if no vector has to wait for room.
+
+    ``shape`` counts groups of outputs, rounds of reduction, and words of sums of a round.
+    """
+    groups, rounds, positions = shape
+    group, position = np.arange(groups)[:, None], np.arange(positions)
+    vector = ((group * rounds + rounds - 1) * positions + position).reshape(-1)
+    taken = first + vector // timing.vectors * timing.tile + vector % timing.vectors
+    return taken + timing.latency + ENTER
+
+
+def starts(timing: Timing, first: int, shape: tuple[int, int, int], members: int) -> np.ndarray:
+    """Cycle in which post-processing of each finished word starts: one takes ``members`` cycles."""
+    ready = arrivals(timing, first, shape) + QUEUE
+    before = members * np.arange(len(ready))
+    return np.maximum.accumulate(ready - before) + before
+
+
+def most_waiting(entered: np.ndarray, start: np.ndarray) -> int:
+    """Most words that ever stand in the queue."""
+    left = np.searchsorted(start + LEAVE, entered, side="right")
+    return int((np.arange(1, len(entered) + 1) - left).max())
+
+
+def last_start(
+    timing: Timing, first: int, shape: tuple[int, int, int], members: int, room: int
+) -> int:
+    """Cycle in which the last word's post-processing starts, vector by vector.
+
+    A vector is taken only while at most ``room`` words stand in the queue.
+    """
+    groups, rounds, positions = shape
+    entered: list[int] = []
+    start: list[int] = []
+    entering = leaving = 0
+    taken = first - 1
+    of_tile, tile_start = timing.vectors, first - timing.tile
+    for _ in range(groups):
+        for step in range(rounds * positions):
+            taken += 1
+            if of_tile == timing.vectors:
+                of_tile = 0
+                taken = max(taken, tile_start + timing.tile)
+            while True:
+                while entering < len(entered) and entered[entering] <= taken:
+                    entering += 1
+                while leaving < len(start) and start[leaving] + LEAVE <= taken:
+                    leaving += 1
+                if entering - leaving <= room:
+                    break
+                taken = start[leaving] + LEAVE
+            if of_tile == 0:
+                tile_start = taken
+            of_tile += 1
+            if step >= (rounds - 1) * positions:
+                arrival = taken + timing.latency + ENTER
+                entered.append(arrival)
+                start.append(max(arrival + QUEUE, start[-1] + members if start else 0))
+    return start[-1]
 
 
 def predict(architecture: Architecture, instructions: Sequence[int]) -> Cycles:

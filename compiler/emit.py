@@ -4,42 +4,45 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from compiler.nest import Walk, walk_instructions
+from compiler.nest import Vector, Walk, walk_instructions
 from compiler.settings import setting_key
 from compiler.tensor import PlacedTensor
+from compiler.tiles import Tile
 from quant.errors import NoMulError
 from rtl.architecture import Architecture
-from rtl.isa import COORDINATE, SHIFT, VERSION, Accumulate, Nest, Opcode, Path, encode
-from rtl.packing import pieces
+from rtl.isa import ADDRESS, COORDINATE, SHIFT, VERSION, Nest, Opcode, Path, encode
+from rtl.packing import pack, unpack
 
 __all__ = ["Emitter", "pack_parameters", "parameter_bits", "unpack_parameters"]
 
 
-def parameter_bits(bits: int) -> int:
-    """Width of a parameter word for accumulators of ``bits``."""
-    return bits + 2 * SHIFT.width
+def parameter_bits(lanes: int, bits: int) -> int:
+    """Width of a parameter word: a block of ``lanes`` channels, accumulators of ``bits``."""
+    return lanes * (bits + SHIFT.width)
 
 
-def pack_parameters(
-    bits: int, bias: np.ndarray, shift: np.ndarray, residual_shift: np.ndarray
-) -> np.ndarray:
-    """Parameter words: bias modulo ``2**bits``, then shift and residual shift: uint32 pieces."""
-    word = np.asarray(bias, np.int64) & ((1 << bits) - 1)
-    word |= np.asarray(shift, np.int64) << bits
-    word |= np.asarray(residual_shift, np.int64) << bits + SHIFT.width
-    halves = np.stack([word & 0xFFFFFFFF, word >> 32], axis=1).astype("<u4")
-    return halves[:, : pieces(parameter_bits(bits))]
+def pack_parameters(bits: int, bias: np.ndarray, shift: np.ndarray) -> np.ndarray:
+    """Parameter words of blocks: for each lane the bias modulo ``2**bits``, then the shift.
+
+    Parameters
+    ----------
+    bits : int
+        Width of an accumulator.
+    bias, shift : int [blocks, lanes]
+
+    Returns
+    -------
+    uint32 [blocks, pieces]
+    """
+    fields = np.asarray(bias, np.int64) & ((1 << bits) - 1) | np.asarray(shift, np.int64) << bits
+    return pack(fields, bits + SHIFT.width)
 
 
-def unpack_parameters(bits: int, words: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The inverse of :func:`pack_parameters`: bias (signed), shift, residual shift."""
-    word = words[:, 0].astype(np.int64)
-    if words.shape[1] > 1:
-        word |= words[:, 1].astype(np.int64) << 32
-    bias = word & ((1 << bits) - 1)
-    bias -= (bias >> bits - 1) << bits
-    mask = (1 << SHIFT.width) - 1
-    return bias, word >> bits & mask, word >> bits + SHIFT.width & mask
+def unpack_parameters(bits: int, words: np.ndarray, lanes: int) -> tuple[np.ndarray, np.ndarray]:
+    """The inverse of :func:`pack_parameters`: bias (signed) and shift, int64 ``[blocks, lanes]``."""
+    fields = unpack(words, bits + SHIFT.width, lanes)
+    bias = fields & ((1 << bits) - 1)
+    return bias - (bias >> bits - 1 << bits), fields >> bits
 
 
 class Emitter:
@@ -110,17 +113,13 @@ class Emitter:
             self.written[key] = word
             self.append(opcode, fields)
 
-    def walk(self, nest: Nest, walk: Walk, within: PlacedTensor | None = None) -> None:
-        """Set up a nest; ``within``, the tensor it reads, says the bank.
+    def walk(self, nest: Nest, walk: Walk) -> None:
+        """Set up a nest.
 
-        Padding can put the first address outside the tensor, and even outside its bank, which the
-        machine takes from the first address: the address is wrapped within the bank.
+        Padding can put the first activation in front of the memory; its address is taken modulo
+        the addresses that an instruction holds.
         """
-        self.check_coordinates(walk)
-        address = walk.address
-        if within is not None:
-            bank_words = self.architecture.memory.feature_words
-            address = within.address // bank_words * bank_words + address % bank_words
+        address = walk.address % (1 << ADDRESS.width)
         try:
             instructions = walk_instructions(nest, walk, address)
         except ValueError as error:
@@ -130,22 +129,38 @@ class Emitter:
         for opcode, fields in instructions:
             self.set(opcode, **fields)
 
-    def check_coordinates(self, walk: Walk) -> None:
-        """Refuse rows and columns that would wrap, and so come back into the map.
+    def activations(self, walk: Walk, vector: Vector, tensor: PlacedTensor) -> None:
+        """Set up the nest of activations, their vectors and the bounds of the tensor they read.
 
-        Errors: :class:`NoMulError`. The first ones are checked by the instruction that holds them.
+        Errors: :class:`NoMulError` for rows and columns that would wrap, and so come back into the
+        map.
         """
         largest = (1 << COORDINATE.width - 1) - 1
-        for what, first, strides in (
-            ("rows", walk.row, [level.row for level in walk.levels]),
-            ("columns", walk.column, [level.column for level in walk.levels]),
+        columns = [(level.count, level.column) for level in walk.levels]
+        columns += vector.levels(self.architecture.vector_words, self.architecture.groups)
+        for what, first, levels in (
+            ("rows", walk.row, [(level.count, level.row) for level in walk.levels]),
+            ("columns", walk.column, columns),
         ):
-            end = first + sum((level.count - 1) * s for level, s in zip(walk.levels, strides))
+            end = first + sum((count - 1) * stride for count, stride in levels)
             if end > largest:
                 raise NoMulError(
                     f"layer {self.name} reads {what} up to {end}, padding included, a machine "
                     f"counts to {largest}; use smaller images or less padding"
                 )
+        _, height, width = tensor.stored
+        columns_inside = (width - 1) * tensor.pitch + tensor.layout.blocks
+        self.set(Opcode.BOUNDS, rows=height, columns=columns_inside)
+        self.set(Opcode.VECTOR, **vars(vector))
+        self.walk(Nest.ACTIVATION, walk)
+
+    def outputs(self, tile: Tile, output: PlacedTensor, residual: PlacedTensor | None) -> None:
+        """Set up what is behind the accumulators: members, output and residual."""
+        last_level, count = tile.tail
+        self.set(Opcode.MEMBERS, last_level=last_level, count=count)
+        self.walk(Nest.OUTPUT, tile.walk(output))
+        if residual is not None:
+            self.walk(Nest.RESIDUAL, tile.walk(residual))
 
     def add_weights(self, words: np.ndarray) -> int:
         """Append weight words; the address of the first."""
@@ -157,22 +172,14 @@ class Emitter:
         self.parameters.append(words)
         return self.take("parameter_words", len(words))
 
-    def run(
-        self, path: Path, accumulate: Accumulate, signed: bool, passes: Iterable[tuple[int, bool]]
-    ) -> None:
-        """Set the passes and start a run."""
+    def run(self, path: Path, signed: bool, passes: Iterable[int]) -> None:
+        """Set the passes' shifts and start a run."""
         count = 0
-        for index, (shift, negate) in enumerate(passes):
-            self.set(Opcode.PASS, index=index, shift=shift, negate=int(negate))
+        for index, shift in enumerate(passes):
+            self.set(Opcode.PASS, index=index, shift=shift)
             count += 1
         self.passes[self.owner] = count
-        fields = {
-            "path": path,
-            "accumulate": accumulate,
-            "signed": int(signed),
-            "layer": self.owner,
-        }
-        self.append(Opcode.RUN, fields)
+        self.append(Opcode.RUN, {"path": path, "signed": int(signed), "layer": self.owner})
         self.runs += 1
 
     def finish(self) -> None:

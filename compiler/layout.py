@@ -1,4 +1,4 @@
-"""Which channel each lane of a tensor's blocks holds."""
+"""Which channel each lane of a tensor's blocks holds, and which rows of an image a word."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,7 +6,9 @@ from functools import cached_property
 
 import numpy as np
 
-__all__ = ["Layout"]
+from quant.graph import Shape
+
+__all__ = ["Layout", "Unfolding"]
 
 UNUSED = -1
 
@@ -82,3 +84,45 @@ class Layout:
         result = np.zeros((len(self.slots), *values.shape[1:]), values.dtype)
         result[self.place] = values
         return result
+
+
+@dataclass(frozen=True)
+class Unfolding:
+    """Several rows of an image side by side in the lanes, for images of few channels.
+
+    Channel ``d * channels + c`` of stored row ``y``, column ``x`` is pixel ``(y - top + d, x)`` of
+    channel ``c``, 0 outside the image.
+
+    Parameters
+    ----------
+    rows : int
+        Image rows of a stored row.
+    top : int
+        Stored rows above the image's first.
+    """
+
+    rows: int = 1
+    top: int = 0
+
+    def shape(self, shape: Shape) -> Shape:
+        """Channels, rows and columns of the stored tensor.
+
+        >>> Unfolding(3, 1).shape((3, 32, 32))
+        (9, 33, 32)
+        """
+        channels, height, width = shape
+        return channels * self.rows, height + self.top, width
+
+    def unfold(self, codes: np.ndarray) -> np.ndarray:
+        """Codes (N, C, H, W) as stored.
+
+        >>> Unfolding(2, 1).unfold(np.array([[[[1], [2]]]]))[0, :, :, 0].tolist()
+        [[0, 1, 2], [1, 2, 0]]
+        """
+        height = codes.shape[2] + self.top
+        padded = np.pad(codes, ((0, 0), (0, 0), (self.top, self.rows - 1), (0, 0)))
+        return np.concatenate([padded[:, :, d : d + height] for d in range(self.rows)], axis=1)
+
+    def fold(self, codes: np.ndarray, shape: Shape) -> np.ndarray:
+        """The inverse of :meth:`unfold`; ``shape`` is that of the image."""
+        return codes[:, : shape[0], self.top :]

@@ -1,24 +1,18 @@
 """Layers to runs: a convolution on the engine, all else past it."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
-
-import numpy as np
 
 from compiler import mapping
 from compiler.emit import Emitter, pack_parameters
 from compiler.mapping import Convolution
-from compiler.nest import Level, Walk
+from compiler.nest import Level, Vector, Walk
 from compiler.settings import encode_fields
-from compiler.tensor import PlacedTensor
 from compiler.tiles import Tile, tiles
-from compiler.widths import check_shift, check_sum, convolution_limits
+from compiler.widths import check_shift, check_sum, convolution_limits, residual_shifts
 from quant.errors import NoMulError
 from quant.graph import Window
-from quant.numbers import canonical_digits
 from quant.quantized import (
     QAdd,
-    QAvgPool,
     QConv,
     QLayer,
     QMaxPool,
@@ -26,20 +20,13 @@ from quant.quantized import (
     QUpsample,
 )
 from rtl import engines
-from rtl.isa import COUNT, MAX_PASSES, Accumulate, Nest, Opcode, Path
+from rtl.isa import COUNT, Nest, Opcode, Path
+
+import numpy as np
 
 __all__ = ["lower"]
 
 LARGEST_COUNT = 1 << COUNT.width
-
-
-@dataclass(frozen=True)
-class Uniform:
-    """Post-processing that is the same for all channels."""
-
-    shift: int
-    residual: PlacedTensor | None = None
-    residual_shift: int = 0
 
 
 def lower(emitter: Emitter, layer: QLayer) -> None:
@@ -55,25 +42,32 @@ def convolution(emitter: Emitter, layer: QConv) -> None:
     architecture = emitter.architecture
     source, output = emitter.tensors[layer.inputs[0]], emitter.tensors[layer.name]
     residual = emitter.tensors[layer.inputs[1]] if len(layer.inputs) > 1 else None
-    for what, shifts in (("shift", layer.shift), ("residual shift", layer.residual_shift)):
-        check_shift(layer.name, what, int(shifts.min()))
-        check_shift(layer.name, what, int(shifts.max()))
-    limits = [emitter.limits[name] for name in layer.inputs]
-    sums = convolution_limits(layer, limits[0], limits[1] if residual else None)
+    left = right = 0
+    if residual is not None:
+        left, right = residual_shifts(layer.name, layer.shift, layer.residual_shift)
+    for shift in (int(layer.shift.min()) - right, int(layer.shift.max()) - right):
+        check_shift(layer.name, "shift", shift)
+    sums = convolution_limits(layer, emitter.limits[layer.inputs[0]])
     check_sum(layer.name, sums, architecture.accumulator_bits)
 
     engine = mapping.find(architecture.engine)
-    task = Convolution(layer.name, layer.weight, layer.window, layer.groups, source, output)
-    mapped = engine.map_convolution(architecture, task)
+    mapped = engine.map_convolution(
+        architecture,
+        Convolution(
+            layer.name, layer.weight, layer.window, layer.groups, source, output, residual
+        ),
+    )
     spread = output.layout.spread
-    parameters = pack_parameters(
-        architecture.accumulator_bits,
-        spread(layer.bias) - mapped.correction,
-        spread(layer.shift),
-        spread(layer.residual_shift),
+    lanes = architecture.lanes
+    bias = spread(layer.bias).reshape(-1, lanes) - mapped.correction
+    shift = spread(layer.shift - right).reshape(-1, lanes)
+    # The last group of blocks may have more members than there are blocks.
+    missing = -len(bias) % mapped.runs[0].tile.split
+    bias, shift = (np.pad(part, ((0, missing), (0, 0))) for part in (bias, shift))
+    first_parameter = emitter.add_parameters(
+        pack_parameters(architecture.accumulator_bits, bias, shift)
     )
     first_weight = emitter.add_weights(mapped.weights)
-    first_parameter = emitter.add_parameters(parameters)
     settings = engines.find(architecture.engine).Settings
 
     emitter.set(
@@ -81,209 +75,152 @@ def convolution(emitter: Emitter, layer: QConv) -> None:
         uniform=0,
         shift=0,
         residual=int(residual is not None),
-        residual_shift=0,
         residual_signed=int(residual is not None and residual.format.signed),
+        residual_left=left,
+        right=right,
+        logarithmic=0,
     )
     emitter.set(Opcode.RANGE, low=layer.low, high=layer.high)
-    emitter.walk(Nest.PARAMETER, Walk((Level(len(parameters), 1),), first_parameter))
-    bounds(emitter, source, 0)
     for run in mapped.runs:
-        emitter.walk(Nest.ACTIVATION, run.activations, source)
+        emitter.activations(run.activations, run.vector, mapped.input)
         weights = run.weights
         emitter.walk(Nest.WEIGHT, Walk(weights.levels, weights.address + first_weight))
         emitter.walk(Nest.SUM, run.sums)
+        emitter.walk(Nest.PARAMETER, run.tile.parameters(first_parameter))
         emitter.set(Opcode.ENGINE, settings=encode_fields(settings, run.settings))
-        outputs(emitter, run.tile, output, residual)
-        emitter.run(Path.ENGINE, Accumulate.ADD, source.format.signed, mapped.passes)
+        emitter.outputs(run.tile, mapped.output, mapped.residual)
+        emitter.run(Path.ENGINE, source.format.signed, mapped.passes)
 
 
 def max_pool(emitter: Emitter, layer: QMaxPool) -> None:
-    """The largest of each window; padding holds the lowest code."""
-    fill = emitter.tensors[layer.inputs[0]].format.low
-    pool(emitter, layer, layer.window, fill, Accumulate.MAX, [(0, False)], Uniform(0))
-
-
-def average_pool(emitter: Emitter, layer: QAvgPool) -> None:
-    """Sums of windows, multiplied by a pass for each canonical digit of the multiplier."""
-    low, high = emitter.limits[layer.inputs[0]]
-    most = layer.window.positions * layer.multiplier
-    check_sum(
-        layer.name, (min(low, 0) * most, max(high, 0) * most), emitter.architecture.accumulator_bits
-    )
-    passes = multiplier_passes(emitter, layer.name, layer.multiplier)
-    pool(emitter, layer, layer.window, 0, Accumulate.ADD, passes, Uniform(layer.shift))
-
-
-def pool(
-    emitter: Emitter,
-    layer: QLayer,
-    window: Window,
-    fill: int,
-    accumulate: Accumulate,
-    passes: list[tuple[int, bool]],
-    post: Uniform,
-) -> None:
-    """Windows of every block, the blocks within the accumulated positions."""
-    source, output = emitter.tensors[layer.inputs[0]], emitter.tensors[layer.name]
-    _, height, width = source.shape
-    # A word that starts and finishes at once takes no accumulator.
-    stored = window.positions * len(passes) > 1
-    limit = emitter.architecture.memory.accumulator_words if stored else LARGEST_COUNT
-    for tile in tiles(*output.shape[1:], output.layout.blocks, limit):
-        row = tile.row * window.stride[0] - window.padding[0]
-        column = tile.column * window.stride[1] - window.padding[1]
-        levels = (
-            Level(tile.columns, window.stride[1], column=window.stride[1]),
-            Level(tile.rows, window.stride[0] * width, row=window.stride[0]),
-            Level(tile.blocks, height * width),
-            Level(window.kernel[1], window.dilation[1], column=window.dilation[1]),
-            Level(window.kernel[0], window.dilation[0] * width, row=window.dilation[0]),
-            Level(len(passes)),
-        )
-        address = source.address + (tile.block * height + row) * width + column
-        sums = Walk((Level(tile.words, 1), Level(window.positions), Level(len(passes))))
-        bypass(
-            emitter,
-            layer,
-            Walk(levels, address, row, column),
-            sums,
-            tile,
-            fill,
-            accumulate,
-            passes,
-            post,
-        )
+    """The largest of each window."""
+    uniform(emitter, layer, 0)
+    window_runs(emitter, layer, layer.window)
 
 
 def add(emitter: Emitter, layer: QAdd) -> None:
-    """One input through the accumulator, shifted by its pass, the other as the residual."""
-    bits = emitter.architecture.accumulator_bits
-    (a_low, a_high), (b_low, b_high) = (emitter.limits[name] for name in layer.inputs)
-    a, b = layer.shifts
-    check_shift(layer.name, "left shift", a)
-    check_shift(layer.name, "residual shift", b)
-    check_sum(layer.name, ((a_low << a) + (b_low << b), (a_high << a) + (b_high << b)), bits)
-    passes = multiplier_passes(emitter, layer.name, 1 << a)
-    residual = emitter.tensors[layer.inputs[1]]
-    elementwise(emitter, layer, passes, Uniform(layer.shift, residual, b))
+    """One input past the engine, the other as the residual.
+
+    The first has the finer fraction, and so a left shift of 0.
+    """
+    # A shift to the left of both and one to the right of their sum cancel.
+    both = layer.shifts[0]
+    shift, residual_shift = layer.shift - both, layer.shifts[1] - both
+    check_shift(layer.name, "shift", shift)
+    left, right = residual_shifts(layer.name, np.array([shift]), np.array([residual_shift]))
+    uniform(emitter, layer, shift - right, left, right)
+    window_runs(emitter, layer, Window())
 
 
 def requantize(emitter: Emitter, layer: QRequantize) -> None:
-    """A copy whose codes are shifted and clipped."""
-    # A shift to the left and one to the right of what is not rounded yet cancel.
-    left, shift = max(layer.left - layer.shift, 0), max(layer.shift - layer.left, 0)
-    check_shift(layer.name, "left shift", left)
-    low, high = emitter.limits[layer.inputs[0]]
-    bits = emitter.architecture.accumulator_bits
-    check_sum(layer.name, (low << left, high << left), bits)
-    elementwise(emitter, layer, multiplier_passes(emitter, layer.name, 1 << left), Uniform(shift))
-
-
-def elementwise(
-    emitter: Emitter, layer: QLayer, passes: list[tuple[int, bool]], post: Uniform
-) -> None:
-    """Every word of the input once a pass."""
-    pool(emitter, layer, Window(), 0, Accumulate.ADD, passes, post)
+    """A copy whose codes are shifted to the right and clipped."""
+    uniform(emitter, layer, layer.shift - layer.left)
+    window_runs(emitter, layer, Window())
 
 
 def upsample(emitter: Emitter, layer: QUpsample) -> None:
     """Every word ``factor`` times: loops that do not move the address."""
+    uniform(emitter, layer, 0)
     source, output = emitter.tensors[layer.inputs[0]], emitter.tensors[layer.name]
     _, height, width = source.shape
     rows, columns = layer.factor
-    limit = max(1, LARGEST_COUNT // (rows * columns))
-    for tile in tiles(height, width, output.layout.blocks, limit):
+    groups, pitch = emitter.architecture.groups, source.pitch
+    limit = LARGEST_COUNT // -(-output.layout.blocks // groups)
+    if columns * rows * width > limit:
+        raise NoMulError(
+            f"layer {layer.name}: a row of {width} columns, enlarged {columns} x {rows}, is more "
+            f"than a run can make; use smaller images"
+        )
+    for tile in tiles(height, width, output.layout.blocks, groups, 1, limit // (rows * columns)):
         levels = (
             Level(columns),
-            Level(tile.columns, 1, column=1),
+            Level(tile.columns, pitch, column=pitch),
             Level(rows),
-            Level(tile.rows, width, row=1),
-            Level(tile.blocks, height * width),
+            Level(tile.rows, width * pitch, row=1),
+            Level(tile.groups, groups, column=groups),
         )
-        address = source.address + (tile.block * height + tile.row) * width + tile.column
+        first = (tile.row * width + tile.column) * pitch
         larger = Tile(
             tile.row * rows,
             tile.rows * rows,
             tile.column * columns,
             tile.columns * columns,
-            tile.block,
             tile.blocks,
+            groups,
+            1,
         )
-        walk = Walk(levels, address, tile.row, tile.column)
-        sums = Walk((Level(larger.words),))
-        one = [(0, False)]
-        bypass(emitter, layer, walk, sums, larger, 0, Accumulate.ADD, one, Uniform(0))
+        walk = Walk(levels, source.address + first, tile.row, tile.column * pitch)
+        bypass(emitter, layer, walk, Vector(1, 1), 1, larger)
+
+
+def uniform(
+    emitter: Emitter, layer: QLayer, shift: int, residual_left: int = 0, right: int = 0
+) -> None:
+    """Post-processing that is the same for all channels; a second input is the residual."""
+    check_shift(layer.name, "shift", shift)
+    residual = emitter.tensors[layer.inputs[1]] if len(layer.inputs) > 1 else None
+    emitter.set(
+        Opcode.POST,
+        uniform=1,
+        shift=shift,
+        residual=int(residual is not None),
+        residual_signed=int(residual is not None and residual.format.signed),
+        residual_left=residual_left,
+        right=right,
+        logarithmic=0,
+    )
+    emitter.set(Opcode.RANGE, low=layer.low, high=layer.high)
+
+
+def window_runs(emitter: Emitter, layer: QLayer, window: Window) -> None:
+    """Runs past the engine in which each output is the largest code of its window."""
+    source, output = emitter.tensors[layer.inputs[0]], emitter.tensors[layer.name]
+    width, pitch = source.shape[2], source.pitch
+    groups = emitter.architecture.groups
+    _, rows, columns = output.shape
+    blocks = output.layout.blocks
+    # Column groups work on neighbouring columns or on neighbouring blocks, whatever fills them.
+    by_columns = -(-columns // groups) * blocks <= columns * -(-blocks // groups)
+    split, pixels = (1, groups) if by_columns else (groups, 1)
+    limit = LARGEST_COUNT // -(-blocks // split)
+    across, down = window.stride[1] * pitch, window.stride[0] * width * pitch
+    right, below = window.dilation[1] * pitch, window.dilation[0] * width * pitch
+    for tile in tiles(rows, columns, blocks, split, pixels, limit):
+        row = tile.row * window.stride[0] - window.padding[0]
+        column = (tile.column * window.stride[1] - window.padding[1]) * pitch
+        levels = (
+            Level(window.kernel[1], right, column=right),
+            Level(window.kernel[0], below, row=window.dilation[0]),
+            Level(tile.word_columns, pixels * across, column=pixels * across),
+            Level(tile.rows, down, row=window.stride[0]),
+            Level(tile.groups, split, column=split),
+        )
+        address = source.address + row * width * pitch + column
+        walk = Walk(levels, address, row, column)
+        vector = Vector(1, across if by_columns else 1)
+        bypass(emitter, layer, walk, vector, window.positions, tile)
 
 
 def bypass(
     emitter: Emitter,
     layer: QLayer,
     activations: Walk,
-    sums: Walk,
+    vector: Vector,
+    window: int,
     tile: Tile,
-    fill: int,
-    accumulate: Accumulate,
-    passes: list[tuple[int, bool]],
-    post: Uniform,
 ) -> None:
     """A run past the engine that makes a tile of a layer's output."""
     source, output = emitter.tensors[layer.inputs[0]], emitter.tensors[layer.name]
-    check_shift(layer.name, "shift", post.shift)
-    emitter.set(
-        Opcode.POST,
-        uniform=1,
-        shift=post.shift,
-        residual=int(post.residual is not None),
-        residual_shift=post.residual_shift,
-        residual_signed=int(post.residual is not None and post.residual.format.signed),
-    )
-    emitter.set(Opcode.RANGE, low=layer.low, high=layer.high)
-    bounds(emitter, source, fill)
-    emitter.walk(Nest.ACTIVATION, activations, source)
-    emitter.walk(Nest.SUM, sums)
-    outputs(emitter, tile, output, post.residual)
-    emitter.run(Path.BYPASS, accumulate, source.format.signed, passes)
-
-
-def bounds(emitter: Emitter, source: PlacedTensor, fill: int) -> None:
-    """Where activations are, and what stands around them."""
-    _, rows, columns = source.shape
-    emitter.set(Opcode.BOUNDS, rows=rows, columns=columns, fill=fill)
-
-
-def outputs(
-    emitter: Emitter, tile: Tile, output: PlacedTensor, residual: PlacedTensor | None
-) -> None:
-    """The nests behind the accumulators."""
-    if residual is not None:
-        emitter.walk(Nest.RESIDUAL, tile.walk(residual), residual)
-    emitter.walk(Nest.OUTPUT, tile.walk(output))
-
-
-def multiplier_passes(emitter: Emitter, name: str, multiplier: int) -> list[tuple[int, bool]]:
-    """Passes (shift, negate) whose sum is the multiplier.
-
-    Errors: :class:`NoMulError` where a machine has too few passes.
-    """
-    largest = (1 << emitter.architecture.pass_shift_bits) - 1
-    passes: list[tuple[int, bool]] = []
-    for exponent, digit in enumerate(canonical_digits(np.array(multiplier)).tolist()):
-        if digit:
-            # A digit beyond the largest shift takes several passes of that shift.
-            repeats = 1 << max(exponent - largest, 0)
-            passes += [(min(exponent, largest), digit < 0)] * repeats
-    if len(passes) > MAX_PASSES:
-        raise NoMulError(
-            f"layer {name}: a factor of {multiplier} takes {len(passes)} passes, a machine has "
-            f"{MAX_PASSES}; raise pass_shift_bits"
-        )
-    return passes
+    residual = emitter.tensors[layer.inputs[1]] if len(layer.inputs) > 1 else None
+    emitter.activations(activations, vector, source)
+    emitter.walk(Nest.SUM, Walk((Level(1), Level(window), Level(1), Level(tile.words))))
+    emitter.outputs(tile, output, residual)
+    emitter.run(Path.BYPASS, source.format.signed, (0,))
 
 
 LOWERINGS: dict[type[QLayer], Callable] = {
     QConv: convolution,
     QMaxPool: max_pool,
-    QAvgPool: average_pool,
     QAdd: add,
     QUpsample: upsample,
     QRequantize: requantize,

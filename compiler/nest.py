@@ -8,7 +8,7 @@ import numpy as np
 
 from rtl.isa import LEVELS, Nest, Opcode
 
-__all__ = ["Level", "Walk", "sequence", "steps", "strides", "walk_instructions"]
+__all__ = ["Level", "Vector", "Walk", "sequence", "steps", "strides", "walk_instructions"]
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,25 @@ class Walk:
     def words(self) -> int:
         """Words that the walk visits."""
         return int(np.prod([level.count for level in self.levels], dtype=np.int64))
+
+
+@dataclass(frozen=True)
+class Vector:
+    """The words of an activation: word j of group p is ``j * word_step + (p >> group_shift) *
+    group_step`` behind the nest's."""
+
+    word_step: int = 1
+    group_step: int = 0
+    group_shift: int = 0
+
+    def levels(self, words: int, groups: int) -> list[tuple[int, int]]:
+        """The same as two loops: iterations and stride of the words, and of the groups."""
+        return [(words, self.word_step), ((groups - 1 >> self.group_shift) + 1, self.group_step)]
+
+    def offsets(self, words: int, groups: int) -> np.ndarray:
+        """All steps: int64 ``[groups, words]``."""
+        groups_at = (np.arange(groups) >> self.group_shift) * self.group_step
+        return groups_at[:, None] + np.arange(words) * self.word_step
 
 
 def steps(counts: Sequence[int], strides: Sequence[int]) -> list[int]:

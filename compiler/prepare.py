@@ -4,20 +4,27 @@
   that cannot (it already stands elsewhere, occurs twice, or would have to be clipped) is copied.
 * Elementwise layers keep the layout of their input; a convolution takes its residual's. An
   addition of tensors with different layouts becomes a 1x1 convolution with a residual.
-* Activations and residual of a run come from different banks; where that cannot be, the residual
-  is copied first.
+* Average pooling, and a shift to the left, become depthwise convolutions.
+* An image of few channels that only a convolution reads is stored unfolded.
 """
 
+import dataclasses
 from dataclasses import dataclass, field
 
-import numpy as np
-
-from compiler.layout import Layout
-from compiler.memory import Banks, Buffer
-from compiler.widths import check_shift
-from quant.graph import Shape, Window
+from compiler import rewrite
+from compiler.layout import Layout, Unfolding
+from compiler.memory import Buffer
+from quant.graph import Shape
 from quant.numbers import Format
-from quant.quantized import QAdd, QConcat, QConv, QLayer, QRequantize, QuantizedGraph
+from quant.quantized import (
+    QAdd,
+    QAvgPool,
+    QConcat,
+    QConv,
+    QLayer,
+    QRequantize,
+    QuantizedGraph,
+)
 
 __all__ = ["Prepared", "Step", "Tensor", "prepare"]
 
@@ -32,11 +39,7 @@ class Tensor:
     low: int
     high: int
     layout: Layout
-
-    @property
-    def words(self) -> int:
-        """Words that it takes."""
-        return self.layout.blocks * self.shape[1] * self.shape[2]
+    unfolding: Unfolding = Unfolding()
 
 
 @dataclass(frozen=True)
@@ -45,12 +48,6 @@ class Step:
 
     layer: QLayer
     owner: int
-
-    @property
-    def residual(self) -> str | None:
-        """The tensor that post-processing adds."""
-        with_residual = isinstance(self.layer, QConv | QAdd) and len(self.layer.inputs) > 1
-        return self.layer.inputs[1] if with_residual else None
 
 
 @dataclass
@@ -63,8 +60,8 @@ class Prepared:
     steps : list of Step
     parents : dict of name to (name, block)
         The tensor that holds a tensor, and the first of its blocks there.
-    banks : Banks
-        Demands on the banks of buffers, which are the tensors without a parent.
+    odd : set of name
+        Buffers, which are the tensors without a parent, whose pitch must be odd.
     uses : dict of name to list of int
         Times at which a buffer is written or read: 0 is the input's, ``k + 1`` that of step ``k``.
     """
@@ -72,7 +69,7 @@ class Prepared:
     tensors: dict[str, Tensor] = field(default_factory=dict)
     steps: list[Step] = field(default_factory=list)
     parents: dict[str, tuple[str, int]] = field(default_factory=dict)
-    banks: Banks = field(default_factory=Banks)
+    odd: set[str] = field(default_factory=set)
     uses: dict[str, list[int]] = field(default_factory=dict)
 
     def resolve(self, name: str) -> tuple[str, int]:
@@ -87,18 +84,15 @@ class Prepared:
         """A tensor is written or read."""
         self.uses.setdefault(self.resolve(name)[0], []).append(time)
 
+    def pitch(self, buffer: str) -> int:
+        """Words from a column of a buffer to the next."""
+        blocks = self.tensors[buffer].layout.blocks
+        return blocks | 1 if buffer in self.odd else blocks
+
     def add_step(self, layer: QLayer, owner: int) -> None:
-        """Append a step, its residual copied first where both operands share a bank."""
-        step = Step(layer, owner)
-        if step.residual is not None:
-            operands = [self.resolve(name)[0] for name in layer.inputs]
-            if operands[0] == operands[1] or not self.banks.separate(*operands):
-                copied = self.add_copy(step.residual, f"{layer.name}/residual", owner)
-                self.banks.separate(operands[0], copied)
-                inputs = (layer.inputs[0], copied)
-                step = Step(type(layer)(**(vars(layer) | {"inputs": inputs})), owner)
-        self.steps.append(step)
-        for name in (*step.layer.inputs, step.layer.name):
+        """Append a step."""
+        self.steps.append(Step(layer, owner))
+        for name in (*layer.inputs, layer.name):
             self.use(name, len(self.steps))
 
     def add_copy(
@@ -114,23 +108,28 @@ class Prepared:
 
     def buffers(self) -> list[Buffer]:
         """All buffers with the times of their use."""
-        return [
-            Buffer(name, self.tensors[name].words, min(times), max(times))
-            for name, times in self.uses.items()
-        ]
+        result = []
+        for name, times in self.uses.items():
+            tensor = self.tensors[name]
+            _, height, width = tensor.unfolding.shape(tensor.shape)
+            words = height * width * self.pitch(name)
+            result.append(Buffer(name, words, min(times), max(times)))
+        return result
 
 
-def prepare(graph: QuantizedGraph, lanes: int) -> Prepared:
+def prepare(graph: QuantizedGraph, lanes: int, vector_words: int) -> Prepared:
     """Steps, layouts and shared places of a graph's tensors."""
     result = Prepared()
     fmt = graph.input_format
+    unfolding = input_unfolding(graph, lanes)
     result.tensors[graph.input] = Tensor(
         graph.input,
         graph.input_shape,
         fmt,
         fmt.low,
         fmt.high,
-        Layout.default(graph.input_shape[0], lanes),
+        Layout.default(unfolding.shape(graph.input_shape)[0], lanes),
+        unfolding,
     )
     layers = []
     for layer in graph.layers:
@@ -151,7 +150,26 @@ def prepare(graph: QuantizedGraph, lanes: int) -> Prepared:
             result.add_copy(source, name, owner, (layer.low, layer.high))
         result.use(layer.name, len(result.steps))
     result.use(graph.output, len(result.steps) + 1)
+    if vector_words > 1:
+        result.odd = {
+            result.resolve(layer.inputs[0])[0]
+            for layer in layers
+            if isinstance(layer, QConv) and layer.groups > 1 and layer.window.kernel[1] > 1
+        }
     return result
+
+
+def input_unfolding(graph: QuantizedGraph, lanes: int) -> Unfolding:
+    """How the image is stored: unfolded where a convolution is all that reads it."""
+    readers = [layer for layer in graph.layers if graph.input in layer.inputs]
+    if len(readers) != 1 or graph.output == graph.input:
+        return Unfolding()
+    reader = readers[0]
+    if not isinstance(reader, QConv) or reader.inputs.count(graph.input) != 1:
+        return Unfolding()
+    if reader.inputs[0] != graph.input:
+        return Unfolding()
+    return rewrite.unfolding_of(reader, lanes)
 
 
 def with_layout(layer: QLayer, tensors: dict[str, Tensor], lanes: int) -> tuple[QLayer, Layout]:
@@ -159,37 +177,34 @@ def with_layout(layer: QLayer, tensors: dict[str, Tensor], lanes: int) -> tuple[
     layouts = [tensors[name].layout for name in layer.inputs]
     if isinstance(layer, QConcat):
         return layer, Layout.concatenate(layouts)
-    if isinstance(layer, QAdd) and layouts[0] != layouts[1]:
-        layer = add_as_convolution(layer)
+    if isinstance(layer, QAvgPool):
+        return rewrite.pool_as_convolution(layer), layouts[0]
+    if isinstance(layer, QRequantize) and layer.left > layer.shift:
+        left = layer.left - layer.shift
+        return rewrite.requantize_as_convolution(layer, left), layouts[0]
+    if isinstance(layer, QAdd):
+        layer = finer_first(layer)
+        if tensors[layer.inputs[0]].layout != tensors[layer.inputs[1]].layout:
+            layer = rewrite.add_as_convolution(layer)
+            layouts = [tensors[name].layout for name in layer.inputs]
     if isinstance(layer, QConv):
-        return layer, layouts[1] if len(layouts) > 1 else Layout.default(layer.shape[0], lanes)
+        unfolding = tensors[layer.inputs[0]].unfolding
+        if unfolding.rows > 1:
+            layer = rewrite.unfold_convolution(layer, unfolding)
+        if len(layouts) > 1:
+            return layer, layouts[1]
+        channels = layer.shape[0]
+        if layer.groups == channels == layouts[0].channels:
+            return layer, layouts[0]
+        return layer, Layout.default(channels, lanes)
     return layer, layouts[0]
 
 
-def add_as_convolution(layer: QAdd) -> QConv:
-    """``(a << s0) + (b << s1)`` as a 1x1 convolution of ``a`` with the residual ``b``.
-
-    Errors: :class:`NoMulError` for a left shift that no weight can hold.
-    """
-    check_shift(layer.name, "left shift", layer.shifts[0])
-    channels = layer.shape[0]
-    each = np.ones(channels, np.int32)
-    return QConv(
-        name=layer.name,
-        inputs=layer.inputs,
-        shape=layer.shape,
-        format=layer.format,
-        low=layer.low,
-        high=layer.high,
-        weight=np.eye(channels, dtype=np.int64)[:, :, None, None] << layer.shifts[0],
-        weight_fraction=0 * each,
-        bias=np.zeros(channels, np.int64),
-        shift=layer.shift * each,
-        residual_shift=layer.shifts[1] * each,
-        window=Window(),
-        groups=1,
-        scheme="",
-    )
+def finer_first(layer: QAdd) -> QAdd:
+    """The operand with the smaller left shift first: the other is the residual."""
+    if layer.shifts[0] <= layer.shifts[1]:
+        return layer
+    return dataclasses.replace(layer, inputs=layer.inputs[::-1], shifts=layer.shifts[::-1])
 
 
 def place_concatenations(

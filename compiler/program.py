@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from compiler.layout import Layout
+from compiler.layout import Layout, Unfolding
 from compiler.tensor import PlacedTensor
 from quant.errors import NoMulError
 from quant.graph import load_container, save_container, understood
@@ -177,4 +177,6 @@ def placed(entry: dict) -> PlacedTensor:
         Format(**entry["format"]),
         entry["address"],
         Layout(entry["layout"]["lanes"], tuple(entry["layout"]["slots"])),
+        entry["pitch"],
+        Unfolding(**entry["unfolding"]),
     )

@@ -7,14 +7,13 @@ import numpy as np
 from amaranth.hdl import Shape
 from amaranth.lib import data
 
-from compiler.nest import sequence, strides
+from compiler.nest import Vector, sequence, strides
 from quant.errors import NoMulError
 from rtl.architecture import Architecture
 from rtl.isa import (
     COORDINATE,
     LEVELS,
     VERSION,
-    Accumulate,
     Instruction,
     Nest,
     Opcode,
@@ -126,11 +125,6 @@ class Run:
         """What makes the sums."""
         return Path(self.fields["path"])
 
-    @property
-    def accumulate(self) -> Accumulate:
-        """How sums are put together."""
-        return Accumulate(self.fields["accumulate"])
-
     def counts(self, nest: Nest) -> list[int]:
         """Iterations of each level."""
         levels = range(LEVELS[nest])
@@ -158,6 +152,10 @@ class Run:
         values = sequence(self.origin(Nest.ACTIVATION)[name], counts, strides(counts, step))
         half = 1 << COORDINATE.width - 1
         return (values + half) % (2 * half) - half
+
+    def vector(self) -> Vector:
+        """Where the words of an activation stand."""
+        return Vector(**self.settings.get(Opcode.VECTOR))
 
     def engine_settings(self, layout: data.StructLayout) -> dict[str, int]:
         """The engine's settings by its layout."""

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from compiler.layout import Layout
+from compiler.layout import Layout, Unfolding
 from quant.graph import Shape
 from quant.numbers import Format
 from rtl.packing import pack, unpack
@@ -14,7 +14,9 @@ __all__ = ["PlacedTensor"]
 
 @dataclass(frozen=True)
 class PlacedTensor:
-    """A tensor of a program.
+    """A tensor of a program, channels last.
+
+    The word of row y, column x, block b stands at ``address + (y * width + x) * pitch + b``.
 
     Parameters
     ----------
@@ -22,8 +24,13 @@ class PlacedTensor:
     shape : (channels, height, width)
     format : Format
     address : int
-        Word of block 0, row 0, column 0; bank *b* begins at ``b * feature_words``.
+        Word of row 0, column 0, block 0.
     layout : Layout
+        Channels in the lanes of the blocks; with an unfolding those of the unfolded tensor.
+    pitch : int
+        Words from a column to the next: the blocks, or more where the tensor is part of another.
+    unfolding : Unfolding
+        Rows of the image that a word holds.
     """
 
     name: str
@@ -31,35 +38,43 @@ class PlacedTensor:
     format: Format
     address: int
     layout: Layout
+    pitch: int
+    unfolding: Unfolding = Unfolding()
 
     @property
-    def positions(self) -> int:
-        """Words of a block."""
-        return self.shape[1] * self.shape[2]
+    def stored(self) -> Shape:
+        """Channels, rows and columns as they stand in memory, unfolded."""
+        return self.unfolding.shape(self.shape)
 
     @property
     def words(self) -> int:
-        """Words of all blocks."""
-        return self.layout.blocks * self.positions
+        """Words from the first to the last one, those between the blocks of two columns too."""
+        _, height, width = self.stored
+        return (height * width - 1) * self.pitch + self.layout.blocks
 
     def to_lanes(self, codes: np.ndarray, bits: int) -> np.ndarray:
-        """Codes (N, C, H, W), unsigned of ``bits``, in lanes: int64 ``[N, words, lanes]``."""
-        codes = np.asarray(codes, np.int64)
-        slots = np.zeros((len(codes), len(self.layout.slots), self.positions), np.int64)
-        slots[:, self.layout.place] = codes.reshape(len(codes), -1, self.positions)
-        slots &= (1 << bits) - 1
-        blocks = slots.reshape(len(codes), self.layout.blocks, -1, self.positions)
-        return blocks.transpose(0, 1, 3, 2).reshape(len(codes), self.words, self.layout.lanes)
+        """Codes (N, C, H, W), unsigned of ``bits``, in lanes: int64 ``[N, words, lanes]``.
 
-    def from_lanes(self, lanes: np.ndarray, bits: int) -> np.ndarray:
+        Lanes that hold no channel, and words of other tensors between the blocks, are 0.
+        """
+        codes = self.unfolding.unfold(np.asarray(codes, np.int64) & ((1 << bits) - 1))
+        positions = codes.shape[2] * codes.shape[3]
+        lanes = self.layout.lanes
+        slots = np.zeros((len(codes), positions, self.pitch * lanes), np.int64)
+        slots[..., self.layout.place] = codes.reshape(len(codes), -1, positions).swapaxes(1, 2)
+        return slots.reshape(len(codes), -1, lanes)[:, : self.words]
+
+    def from_lanes(self, words: np.ndarray, bits: int) -> np.ndarray:
         """The inverse of :meth:`to_lanes`: codes (N, C, H, W)."""
-        images = len(lanes)
-        blocks = np.asarray(lanes, np.int64).reshape(images, self.layout.blocks, self.positions, -1)
-        slots = blocks.transpose(0, 1, 3, 2).reshape(images, -1, self.positions)
-        codes = slots[:, self.layout.place]
+        channels, height, width = self.stored
+        images, lanes = len(words), self.layout.lanes
+        padded = np.zeros((images, height * width * self.pitch, lanes), np.int64)
+        padded[:, : self.words] = words
+        slots = padded.reshape(images, height * width, -1)[..., self.layout.place]
         if self.format.signed:
-            codes = codes - ((codes >> bits - 1) << bits)
-        return codes.reshape(images, *self.shape)
+            slots = slots - ((slots >> bits - 1) << bits)
+        codes = slots.swapaxes(1, 2).reshape(images, channels, height, width)
+        return self.unfolding.fold(codes, self.shape)
 
     def to_words(self, codes: np.ndarray, bits: int) -> np.ndarray:
         """Codes (N, C, H, W) as memory words: uint32 ``[N, words, pieces]``."""

@@ -1,4 +1,4 @@
-"""Tiles: parts of an output that one run makes."""
+"""Tiles: parts of an output that one run makes, and the order of their words."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,48 +11,113 @@ __all__ = ["Tile", "tiles"]
 
 @dataclass(frozen=True)
 class Tile:
-    """A box of output words."""
+    """A box of an output, made in words of sums of several members each.
+
+    Parameters
+    ----------
+    row, rows, column, columns : int
+        First position and size in the map; all blocks.
+    blocks : int
+    split : int
+        Blocks of a word of sums: member m is block ``m % split`` of pixel ``m // split``.
+    pixels : int
+        Neighbouring columns of a word of sums.
+    """
 
     row: int
     rows: int
     column: int
     columns: int
-    block: int
     blocks: int
+    split: int
+    pixels: int
+
+    @property
+    def members(self) -> int:
+        """Feature words of a word of sums."""
+        return self.split * self.pixels
+
+    @property
+    def word_columns(self) -> int:
+        """Words of sums of a row."""
+        return -(-self.columns // self.pixels)
+
+    @property
+    def groups(self) -> int:
+        """Groups of ``split`` blocks."""
+        return -(-self.blocks // self.split)
 
     @property
     def words(self) -> int:
-        """Words of the box."""
-        return self.rows * self.columns * self.blocks
+        """Words of sums of the box."""
+        return self.rows * self.word_columns * self.groups
+
+    @property
+    def tail(self) -> tuple[int, int]:
+        """``last_level`` and ``count`` of ``MEMBERS``: what the last word of a row, or all words
+        of the last group, hold of the box."""
+        columns, blocks = self.columns % self.pixels, self.blocks % self.split
+        if columns and blocks:
+            raise ValueError("a word of sums has members beyond the last column and the last block")
+        if columns:
+            return 0, columns * self.split
+        return (1, blocks) if blocks else (0, self.members)
 
     def walk(self, tensor: PlacedTensor) -> Walk:
-        """The tile's words of a tensor: column fastest, then row, then block."""
-        _, height, width = tensor.shape
-        first = (self.block * height + self.row) * width + self.column
-        levels = Level(self.columns, 1), Level(self.rows, width), Level(self.blocks, height * width)
-        return Walk(levels, tensor.address + first)
+        """The tile's words of a tensor in the order [member][columns][rows][groups].
+
+        Errors: ``ValueError`` where the members' words are not evenly spaced.
+        """
+        width, pitch = tensor.shape[2], tensor.pitch
+        if self.split == 1:
+            step = pitch
+        elif self.pixels == 1 or pitch == self.split:
+            step = 1
+        else:
+            raise ValueError(f"pitch {pitch} does not suit {self.split} blocks of several pixels")
+        return Walk(
+            (
+                Level(self.members, step),
+                Level(self.word_columns, self.pixels * pitch),
+                Level(self.rows, width * pitch),
+                Level(self.groups, self.split),
+            ),
+            tensor.address + (self.row * width + self.column) * pitch,
+        )
+
+    def parameters(self, first: int) -> Walk:
+        """The words of the blocks' parameters, in the order of :meth:`walk`."""
+        return Walk(
+            (
+                Level(self.split, 1),
+                Level(self.pixels),
+                Level(self.rows * self.word_columns),
+                Level(self.groups, self.split),
+            ),
+            first,
+        )
 
 
-def tiles(height: int, width: int, blocks: int, limit: int, whole: bool = False) -> Iterator[Tile]:
-    """Boxes of at most ``limit`` words that cover ``blocks`` maps.
+def tiles(
+    height: int, width: int, blocks: int, split: int, pixels: int, limit: int
+) -> Iterator[Tile]:
+    """Boxes of all blocks and at most ``limit`` words of sums a block that cover a map.
 
-    Whole maps where one fits, else whole rows, else parts of a row. With ``whole`` every tile has
-    all blocks, and the limit is for the words of one of them.
+    Whole rows where one fits, else parts of a row.
 
-    >>> [tile.words for tile in tiles(5, 4, 2, 8)]
-    [8, 8, 4, 8, 8, 4]
+    >>> [tile.words for tile in tiles(5, 4, 1, 1, 2, 4)]
+    [4, 4, 2]
     """
-    group = blocks if whole else max(1, limit // (height * width))
-    columns = min(width, limit)
-    rows = max(1, min(height, limit // width))
-    for block in range(0, blocks, group):
-        for row in range(0, height, rows):
-            for column in range(0, width, columns):
-                yield Tile(
-                    row,
-                    min(rows, height - row),
-                    column,
-                    min(columns, width - column),
-                    block,
-                    min(group, blocks - block),
-                )
+    columns = min(width, limit * pixels)
+    rows = max(1, min(height, limit // -(-width // pixels)))
+    for row in range(0, height, rows):
+        for column in range(0, width, columns):
+            yield Tile(
+                row,
+                min(rows, height - row),
+                column,
+                min(columns, width - column),
+                blocks,
+                split,
+                pixels,
+            )

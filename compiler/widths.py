@@ -2,19 +2,21 @@
 
 Accumulators and post-processing count modulo ``2**accumulator_bits``. Addition and shifts to the
 left are exact in that ring, so parts of a sum, a folded sign's correction and the corrected bias
-may all wrap: the result is right if, and only if, the whole sum ``Σ x * w + bias + (residual <<
-residual_shift)`` fits. Only that is bounded here.
+may all wrap: the result is right if, and only if, the whole sum ``Σ x * w + bias`` fits. Only that
+is bounded here; a residual is added behind it, in a width of its own.
 """
 
 import numpy as np
 
 from quant.errors import NoMulError
 from quant.quantized import QConv
-from rtl.isa import SHIFT
+from rtl.isa import LAYOUTS, SHIFT, Opcode
 
-__all__ = ["Limits", "check_shift", "check_sum", "convolution_limits"]
+__all__ = ["Limits", "check_shift", "check_sum", "convolution_limits", "residual_shifts"]
 
 Limits = tuple[int, int]
+
+RESIDUAL_REACH = (1 << LAYOUTS[Opcode.POST]["right"].width) - 1
 
 
 def check_sum(name: str, limits: Limits, bits: int) -> None:
@@ -38,11 +40,35 @@ def check_shift(name: str, what: str, shift: int) -> None:
         )
 
 
-def convolution_limits(layer: QConv, source: Limits, residual: Limits | None) -> Limits:
-    """Smallest and largest sum over all outputs of a convolution.
+def residual_shifts(name: str, shift: np.ndarray, residual_shift: np.ndarray) -> tuple[int, int]:
+    """Left shift of a residual, and the right shift of its sum with ``t / 2**(shift - right)``.
 
-    ``source`` and ``residual`` are the limits of the codes that it reads; 0, which padding reads,
-    is always included.
+    ``(t + (r << rs)) / 2**s = (t / 2**(s - right) + (r << left)) / 2**right``, where ``s - rs``,
+    the fraction of the residual minus that of the output, is ``right - left``.
+
+    Errors: :class:`NoMulError` where it differs between channels or no field holds it.
+    """
+    difference = np.unique(np.asarray(shift, np.int64) - residual_shift)
+    if len(difference) > 1:
+        raise NoMulError(
+            f"layer {name}: the residual's shift against the output is {difference[0]} in one "
+            f"channel and {difference[-1]} in another; quantize the network again"
+        )
+    by = int(difference[0])
+    if abs(by) > RESIDUAL_REACH:
+        raise NoMulError(
+            f"layer {name}: the residual's fraction and the output's differ by {abs(by)}, a "
+            f"machine shifts a residual by at most {RESIDUAL_REACH}; calibrate again, or requantize "
+            f"the residual to a fraction nearer to the output's"
+        )
+    return max(-by, 0), max(by, 0)
+
+
+def convolution_limits(layer: QConv, source: Limits) -> Limits:
+    """Smallest and largest sum over all outputs of a convolution, without its residual.
+
+    ``source`` are the limits of the codes that it reads; 0, which padding reads, is always
+    included.
     """
     weight = layer.weight.astype(np.int64).reshape(len(layer.weight), -1)
     positive, negative = np.maximum(weight, 0).sum(axis=1), np.minimum(weight, 0).sum(axis=1)
@@ -51,8 +77,6 @@ def convolution_limits(layer: QConv, source: Limits, residual: Limits | None) ->
     lows, highs = [], []
     for o, (up, down) in enumerate(zip(positive.tolist(), negative.tolist())):
         bias = int(layer.bias[o])
-        shift = int(layer.residual_shift[o])
-        r_low, r_high = residual or (0, 0)
-        lows.append(up * low + down * high + bias + (r_low << shift))
-        highs.append(up * high + down * low + bias + (r_high << shift))
+        lows.append(up * low + down * high + bias)
+        highs.append(up * high + down * low + bias)
     return min(lows), max(highs)

@@ -16,9 +16,15 @@ from compiler.settings import ProgramError, Run, execute
 from quant.errors import NoMulError
 from quant.numbers import requantize
 from rtl import engines
-from rtl.isa import Accumulate, Nest, Opcode, Path
+from rtl.architecture import Architecture
+from rtl.isa import ADDRESS, COORDINATE, Nest, Opcode, Path
 
 __all__ = ["ProgramResult", "ProgramSimulator"]
+
+CHUNK = 1 << 23
+"""Codes of activations that are held at once, nearly."""
+
+TILES = "a tile of weights serves vectors of two groups of outputs"
 
 
 @dataclass(frozen=True)
@@ -56,7 +62,9 @@ class ProgramSimulator:
         self.architecture = program.architecture
         self.engine = engines.find(self.architecture.engine)
         bits = self.architecture.accumulator_bits
-        self.parameters = np.stack(unpack_parameters(bits, program.parameters), axis=1)
+        self.bias, self.shift = unpack_parameters(
+            bits, program.parameters, self.architecture.lanes
+        )
 
     def run(
         self, codes: np.ndarray, progress: Callable[[int], None] | None = None
@@ -104,7 +112,7 @@ class ProgramSimulator:
         """Run some images side by side."""
         arch, program = self.architecture, self.program
         bits = arch.activation_bits
-        self.features = np.zeros((len(codes), 2 * arch.memory.feature_words, arch.lanes), np.int32)
+        self.features = np.zeros((len(codes), arch.memory.feature_words, arch.lanes), np.int32)
         tensor = program.input
         here = slice(tensor.address, tensor.address + tensor.words)
         self.features[:, here] = tensor.to_lanes(codes, bits)
@@ -134,58 +142,145 @@ class ProgramSimulator:
         return tensor.from_lanes(words, self.architecture.activation_bits)
 
     def execute_run(self, run: Run) -> None:
-        """Activations, sums, accumulators, post-processing, output: sections 1 to 5 of a run."""
-        activations, read = self.activations(run)
-        sums = self.sums(run, activations)
-        finished = self.accumulate(run, sums)
-        codes, residual_read = self.post_process(run, finished)
-        target = run.addresses(Nest.OUTPUT, self.features.shape[1])
+        """Activations, sums, post-processing, output: what ``docs/machine.md`` says of a run."""
+        reads = ActivationReads.of(self.architecture, run, self.require)
+        finished = self.finished(run, reads, self.features)
+        members = finished.shape[2]
+        written = self.written(run, finished.shape[1])
+        residual, residual_read = self.residual(run, finished.shape[1] * members)
+        codes = self.post_process(run, finished, residual)
+        target = run.addresses(Nest.OUTPUT, 1 << ADDRESS.width)
         self.require(run, len(target) == codes.shape[1], "OUTPUT and SUM differ in words")
+        target = target[written]
+        depth = self.architecture.memory.feature_words
+        self.require(run, target.max(initial=0) < depth, "writes features that are not there")
+        self.require(run, len(np.unique(target)) == len(target), "writes a word twice")
         self.require(
-            run,
-            not np.isin(target, np.concatenate([read, residual_read])).any(),
-            "writes words that it reads",
+            run, not np.isin(target, residual_read[written]).any(), "writes words that it reads"
         )
-        self.features[:, target] = codes & ((1 << self.architecture.activation_bits) - 1)
+        self.check_reads(run, reads, finished, target, written)
+        self.features[:, target] = codes[:, written] & self.mask
 
-    def activations(self, run: Run) -> tuple[np.ndarray, np.ndarray]:
-        """Activation words [N, words, lanes] and the addresses that are read."""
-        bounds = run.settings.get(Opcode.BOUNDS)
-        row, column = run.coordinates("row"), run.coordinates("column")
-        inside = (row >= 0) & (row < bounds["rows"])
-        inside &= (column >= 0) & (column < bounds["columns"])
-        addresses = self.bank_addresses(run, Nest.ACTIVATION)
-        words = self.features[:, addresses]
-        words[:, ~inside] = bounds["fill"] & ((1 << self.architecture.activation_bits) - 1)
-        return words, addresses[inside]
+    @property
+    def mask(self) -> int:
+        """All bits of a code."""
+        return (1 << self.architecture.activation_bits) - 1
 
-    def bank_addresses(self, run: Run, nest: Nest) -> np.ndarray:
-        """Addresses of a nest that reads features: all in the bank of the first."""
-        bank_words = self.architecture.memory.feature_words
-        return self.bank(run, nest) * bank_words + run.addresses(nest, bank_words)
+    def check_reads(
+        self,
+        run: Run,
+        reads: "ActivationReads",
+        finished: np.ndarray,
+        target: np.ndarray,
+        written: np.ndarray,
+    ) -> None:
+        """Refuse a run whose outputs depend on words that it writes.
 
-    def bank(self, run: Run, nest: Nest) -> int:
-        """The bank that a nest reads."""
-        return run.origin(nest)["address"] // self.architecture.memory.feature_words % 2
+        Words with weights 0, and those of members that are not written, may be read while they
+        are written: so the sums decide, with the codes of such words inverted.
+        """
+        if not np.isin(reads.addresses[reads.inside], target).any():
+            return
+        other = self.features[:1].copy()
+        other[:, target] ^= self.mask
+        found = self.finished(run, reads, other).reshape(1, len(written), -1)[:, written]
+        same = finished[:1].reshape(found.shape[0], len(written), -1)[:, written]
+        self.require(run, np.array_equal(found, same), "writes words that it reads")
 
-    def sums(self, run: Run, activations: np.ndarray) -> np.ndarray:
-        """Words of sums [N, words, lanes]."""
+    def written(self, run: Run, words: int) -> np.ndarray:
+        """Which feature words of ``words`` words of sums are written: bool ``[words * P]``."""
+        members = self.architecture.groups
+        setting = run.settings.get(Opcode.MEMBERS)
+        self.require(
+            run, 0 < setting["count"] <= members, "MEMBERS has a count that no word of sums has"
+        )
+        counts = run.counts(Nest.OUTPUT)
+        level = 3 if setting["last_level"] else 1
+        index = np.arange(words * members)
+        last = index // int(np.prod(counts[:level])) % counts[level] == counts[level] - 1
+        return ~last | (index % members < setting["count"])
+
+    def finished(self, run: Run, reads: "ActivationReads", features: np.ndarray) -> np.ndarray:
+        """Finished words of sums, int64 ``[N, words, P, lanes]``, some groups at a time."""
+        positions, reductions, passes, groups = run.counts(Nest.SUM)
+        vectors = positions * reductions * passes
+        self.require(
+            run, len(reads.addresses) == vectors * groups, "ACTIVATION and SUM differ in words"
+        )
         if run.path is Path.BYPASS:
-            return self.extend(activations, bool(run.fields["signed"]))
-        self.require(run, run.accumulate is Accumulate.ADD, "MAX on the path ENGINE")
-        settings = run.engine_settings(self.engine.Settings)
-        depth = self.architecture.memory.weight_words
-        addresses = run.addresses(Nest.WEIGHT, 1 << (depth - 1).bit_length())
+            self.require(run, positions * passes == 1, "SUM has loops that no bypass has")
+        else:
+            self.check_accumulators(run)
+        weights = self.weights(run, vectors * groups)
+        size = features.shape[0] * vectors * reads.addresses[0].size * features.shape[2]
+        chunk = max(1, CHUNK // size)
+        parts = []
+        for first in range(0, groups, chunk):
+            count = min(chunk, groups - first)
+            part = slice(first * vectors, (first + count) * vectors)
+            words = reads.words(features, part)
+            if weights is None:
+                parts.append(self.largest(run, reads, words, part, count))
+            else:
+                parts.append(self.accumulate(run, words, weights, part, count))
+        return np.concatenate(parts, axis=1)
+
+    def weights(self, run: Run, vectors: int) -> np.ndarray | None:
+        """Words of weights a run takes; None past the engine."""
+        if run.path is Path.BYPASS:
+            return None
+        addresses = run.addresses(Nest.WEIGHT, 1 << ADDRESS.width)
         self.require(
             run, addresses.max() < len(self.program.weights), "reads weights that nothing wrote"
         )
-        weights = self.program.weights[addresses]
-        try:
-            return self.engine.model(
-                self.architecture.engine_config, settings, weights, activations
-            )
-        except ValueError as error:
-            raise ProgramError(f"instruction {run.pc}: the engine stalls: {error}") from None
+        settings = run.engine_settings(self.engine.Settings)
+        tiles, rest = divmod(vectors, settings["last_vector"] + 1)
+        tile = self.architecture.lanes << settings["split"]
+        self.require(run, rest == 0 and len(addresses) == tiles * tile, "the engine stalls")
+        return self.program.weights[addresses]
+
+    def accumulate(
+        self, run: Run, words: np.ndarray, weights: np.ndarray, part: slice, groups: int
+    ) -> np.ndarray:
+        """Sums of some groups of outputs on the path ENGINE: ``[N, words, P, lanes]``."""
+        positions, reductions, passes, _ = run.counts(Nest.SUM)
+        settings = run.engine_settings(self.engine.Settings)
+        vectors = settings["last_vector"] + 1
+        tile = self.architecture.lanes << settings["split"]
+        self.require(run, part.start % vectors == 0 and part.stop % vectors == 0, TILES)
+        first, last = part.start // vectors * tile, part.stop // vectors * tile
+        sums = self.engine.model(
+            self.architecture.engine_config, settings, weights[first:last], words
+        )
+        sums = sums.reshape(
+            len(words), groups, passes, reductions, positions, *sums.shape[2:]
+        ).sum(axis=3)
+        shifts = np.array([run.settings.get(Opcode.PASS, p)["shift"] for p in range(passes)])
+        reach = 1 << self.architecture.pass_shift_bits
+        self.require(run, shifts.max() < reach, "PASS shifts further than the machine can")
+        total = (sums << shifts[:, None, None, None]).sum(axis=2)
+        return self.wrap(total.reshape(len(words), groups * positions, *total.shape[3:]))
+
+    def check_accumulators(self, run: Run) -> None:
+        """Each position of a group has an accumulator of its own, the same in every round."""
+        positions, reductions, passes, groups = run.counts(Nest.SUM)
+        if passes * reductions == 1:
+            return
+        depth = self.architecture.memory.accumulator_words
+        addresses = run.addresses(Nest.SUM, depth).reshape(groups, -1, positions)
+        same = (addresses == addresses[:, :1]).all()
+        distinct = (np.diff(np.sort(addresses[:, 0], axis=1), axis=1) > 0).all()
+        self.require(run, same and distinct, "sums of different outputs share an accumulator")
+
+    def largest(
+        self, run: Run, reads: "ActivationReads", words: np.ndarray, part: slice, groups: int
+    ) -> np.ndarray:
+        """Largest codes of some windows, of word 0 of each column group: ``[N, words, P, lanes]``."""
+        signed = bool(run.fields["signed"])
+        codes = self.extend(words[:, :, :, 0], signed)
+        smallest = -(1 << self.architecture.activation_bits - 1) if signed else 0
+        codes = np.where(reads.inside[part, :, :1], codes, smallest)
+        return codes.reshape(len(codes), groups, -1, *codes.shape[2:]).max(axis=2)
 
     def extend(self, codes: np.ndarray, signed: bool) -> np.ndarray:
         """Unsigned codes as the numbers that they stand for."""
@@ -193,80 +288,100 @@ class ProgramSimulator:
         bits = self.architecture.activation_bits
         return codes - ((codes >> bits - 1) << bits) if signed else codes
 
-    def accumulate(self, run: Run, sums: np.ndarray) -> np.ndarray:
-        """Finished words [N, words, lanes], in order."""
-        positions, reductions, passes, groups = run.counts(Nest.SUM)
-        count = positions * reductions * passes * groups
-        self.require(run, sums.shape[1] == count, "ACTIVATION and SUM differ in words")
-        largest = run.accumulate is Accumulate.MAX
-        sums = sums.reshape(len(sums), groups, passes, reductions, positions, -1)
-        finished = np.empty((len(sums), groups, positions, sums.shape[-1]), np.int64)
-        addresses = run.addresses(Nest.SUM, self.architecture.memory.accumulator_words)
-        addresses = addresses.reshape(groups, passes, reductions, positions)
-        if passes * reductions > 1:
-            same = (addresses == addresses[:, :1, :1]).all()
-            distinct = all(len(np.unique(a)) == positions for a in addresses[:, 0, 0])
-            self.require(run, same and distinct, "sums of different outputs share an accumulator")
-        shifts = [run.settings.get(Opcode.PASS, p) for p in range(0 if largest else passes)]
-        reach = 1 << self.architecture.pass_shift_bits
-        self.require(
-            run, all(s["shift"] < reach for s in shifts), "PASS shifts further than the machine can"
-        )
-        for group in range(groups):
-            if largest:
-                finished[:, group] = sums[:, group].max(axis=(1, 2))
-                continue
-            total = np.zeros_like(finished[:, group])
-            for index, setting in enumerate(shifts):
-                part = sums[:, group, index].sum(axis=1) << setting["shift"]
-                total += -part if setting["negate"] else part
-            finished[:, group] = self.wrap(total)
-        return finished.reshape(len(sums), groups * positions, -1)
-
     def wrap(self, values: np.ndarray) -> np.ndarray:
         """Values modulo ``2**accumulator_bits``, signed."""
         half = 1 << self.architecture.accumulator_bits - 1
         return ((values + half) & (2 * half - 1)) - half
 
-    def post_process(self, run: Run, finished: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Codes [N, words, lanes] and the residual addresses that are read."""
+    def residual(self, run: Run, words: int) -> tuple[np.ndarray | int, np.ndarray]:
+        """Residual codes ``[N, words, lanes]`` and the address of each; 0 and none without."""
+        post = run.settings.get(Opcode.POST)
+        if not post["residual"]:
+            return 0, np.full(words, -1)
+        depth = self.architecture.memory.feature_words
+        addresses = run.addresses(Nest.RESIDUAL, 1 << ADDRESS.width)
+        self.require(run, len(addresses) == words, "RESIDUAL and SUM differ in words")
+        used = addresses[self.written(run, words // self.architecture.groups)]
+        self.require(run, used.max(initial=0) < depth, "reads features that are not there")
+        codes = self.features[:, addresses % depth]
+        return self.extend(codes, bool(post["residual_signed"])), addresses
+
+    def post_process(
+        self, run: Run, finished: np.ndarray, residual: np.ndarray | int
+    ) -> np.ndarray:
+        """Codes [N, words * P, lanes]."""
         post = run.settings.get(Opcode.POST)
         limits = run.settings.get(Opcode.RANGE)
         half = 1 << self.architecture.activation_bits
         held = all(-half <= limits[name] < half for name in ("low", "high"))
         self.require(run, held, "RANGE is wider than the machine's codes")
-        groups = run.counts(Nest.SUM)[3]
-        images, words, lanes = finished.shape
-        total = finished.reshape(images, groups, words // groups, lanes)
-        if post["uniform"]:
-            bias, shift, residual_shift = map(np.array, (0, post["shift"], post["residual_shift"]))
-        else:
-            depth = self.architecture.memory.parameter_words
-            addresses = run.addresses(Nest.PARAMETER, 1 << (depth - 1).bit_length())
+        self.require(run, not post["logarithmic"], "the machine has no logarithmic codes")
+        images, words, members, lanes = finished.shape
+        total = finished.reshape(images, words * members, lanes)
+        shift: np.ndarray | int = post["shift"]
+        if not post["uniform"]:
+            addresses = run.addresses(Nest.PARAMETER, 1 << ADDRESS.width)
             self.require(
-                run, len(addresses) == groups * lanes, "PARAMETER and SUM differ in groups"
+                run, len(addresses) == words * members, "PARAMETER and SUM differ in words"
             )
             self.require(
-                run, addresses.max() < len(self.parameters), "reads parameters that nothing wrote"
+                run, addresses.max() < len(self.bias), "reads parameters that nothing wrote"
             )
-            parameters = self.parameters[addresses].reshape(groups, 1, lanes, 3)
-            bias, shift, residual_shift = (parameters[..., i] for i in range(3))
-        total = total + bias
-        read = np.zeros(0, np.int64)
-        if post["residual"]:
-            self.require(
-                run,
-                self.bank(run, Nest.ACTIVATION) != self.bank(run, Nest.RESIDUAL),
-                "activations and residual in one bank",
-            )
-            read = self.bank_addresses(run, Nest.RESIDUAL)
-            self.require(run, len(read) == words, "RESIDUAL and SUM differ in words")
-            residual = self.extend(self.features[:, read], bool(post["residual_signed"]))
-            total = total + (residual.reshape(total.shape) << residual_shift)
-        codes = requantize(self.wrap(total), shift, limits["low"], limits["high"])
-        return codes.reshape(finished.shape), read
+            total = self.wrap(total + self.bias[addresses])
+            shift = self.shift[addresses]
+        # (t / 2**shift + (r << left)) / 2**right over one denominator.
+        total = total + (residual << post["residual_left"] + shift)
+        return requantize(total, shift + post["right"], limits["low"], limits["high"])
 
     def require(self, run: Run, condition: bool, what: str) -> None:
         """Stop at a run that no program may have."""
         if not condition:
             raise ProgramError(f"instruction {run.pc} (RUN of layer {run.layer}): {what}")
+
+
+@dataclass(frozen=True)
+class ActivationReads:
+    """What the nest ACTIVATION of a run reads.
+
+    Parameters
+    ----------
+    addresses : int64 [vectors, P, T]
+    inside : bool [vectors, P, T]
+        Whether a word lies in the map; it reads as 0 where not.
+    """
+
+    addresses: np.ndarray
+    inside: np.ndarray
+
+    @classmethod
+    def of(
+        cls, architecture: Architecture, run: Run, require: Callable[[Run, bool, str], None]
+    ) -> "ActivationReads":
+        """Addresses of a run, checked: inside the memory, a vector's words in different banks."""
+        words, groups = architecture.vector_words, architecture.groups
+        if run.path is Path.BYPASS:
+            words = 1
+        vector = run.vector()
+        banks = 1 << (words - 1).bit_length()
+        residues = {j * vector.word_step % banks for j in range(words)}
+        require(run, len(residues) == words, "two words of a vector stand in one bank")
+        offsets = vector.offsets(words, groups)
+        bounds = run.settings.get(Opcode.BOUNDS)
+        row, column = run.coordinates("row"), run.coordinates("column")
+        half = 1 << COORDINATE.width - 1
+        column = (column[:, None, None] + offsets + half) % (2 * half) - half
+        inside = (column >= 0) & (column < bounds["columns"])
+        inside &= ((row >= 0) & (row < bounds["rows"]))[:, None, None]
+        addresses = run.addresses(Nest.ACTIVATION, 1 << ADDRESS.width)[:, None, None] + offsets
+        addresses %= 1 << ADDRESS.width
+        depth = architecture.memory.feature_words
+        require(
+            run, addresses[inside].max(initial=0) < depth, "reads features that are not there"
+        )
+        return cls(np.where(inside, addresses, 0), inside)
+
+    def words(self, features: np.ndarray, part: slice) -> np.ndarray:
+        """Codes of some vectors: ``[N, vectors, P, T, lanes]``."""
+        words = features[:, self.addresses[part]]
+        words[:, ~self.inside[part]] = 0
+        return words

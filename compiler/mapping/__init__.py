@@ -6,13 +6,11 @@ it only this:
 ``map_convolution(architecture, convolution)``
     A :class:`Mapping` of a :class:`Convolution`. Errors: :class:`NoMulError` that names the layer,
     what the engine cannot do and the remedy.
-``last_sum(config, run)``
-    ``S`` of ``docs/machine.md``: the cycle, counted from ``RUN``, in which the accumulator takes
-    the last word of sums of a :class:`~compiler.settings.Run` on the path ENGINE.
+``timing(config, run)``
+    When the engine takes the vectors of a :class:`~compiler.settings.Run`: a :class:`Timing`.
 
 The compiler adds what is the same for every engine: bias and shifts, the residual, the output. So
-a run of a mapping must finish the words of its tile in this order: for each block of outputs
-(level 3 of the nest SUM), the tile's positions (level 0), columns first, then rows.
+a run of a mapping must finish the words of its tile in this order: group of blocks, row, column.
 """
 
 import importlib
@@ -21,7 +19,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from compiler.nest import Walk
+from compiler.nest import Vector, Walk
 from compiler.tensor import PlacedTensor
 from compiler.tiles import Tile
 from quant.errors import NoMulError
@@ -42,6 +40,7 @@ class Convolution:
     groups : int
     input, output : PlacedTensor
         Their layouts say which channel a lane of a word, or a sum, belongs to.
+    residual : PlacedTensor, optional
     """
 
     name: str
@@ -50,6 +49,7 @@ class Convolution:
     groups: int
     input: PlacedTensor
     output: PlacedTensor
+    residual: PlacedTensor | None = None
 
 
 @dataclass(frozen=True)
@@ -61,6 +61,7 @@ class EngineRun:
     """
 
     activations: Walk
+    vector: Vector
     weights: Walk
     sums: Walk
     settings: dict[str, int]
@@ -73,17 +74,45 @@ class Mapping:
 
     Parameters
     ----------
+    input, output, residual : PlacedTensor
+        The convolution's, or the same words seen with other rows and columns.
     weights : uint32 [words, pieces]
-    passes : tuple of (shift, negate)
-    correction : int64 [blocks * lanes]
+    passes : tuple of int
+        Left shift of each pass.
+    correction : int64 [blocks, lanes]
         What the engine's sums have too much, for each slot of the output; goes off the bias.
     runs : tuple of EngineRun
     """
 
+    input: PlacedTensor
+    output: PlacedTensor
+    residual: PlacedTensor | None
     weights: np.ndarray
-    passes: tuple[tuple[int, bool], ...]
+    passes: tuple[int, ...]
     correction: np.ndarray
     runs: tuple[EngineRun, ...]
+
+
+@dataclass(frozen=True)
+class Timing:
+    """When an engine takes its vectors, and gives sums, if the shell always has them ready.
+
+    Parameters
+    ----------
+    first : int
+        Cycles from the start of the weights' stream to the first vector.
+    vectors : int
+        Vectors of a tile of weights, one a cycle.
+    tile : int
+        Fewest cycles from the first vector of a tile to that of the next.
+    latency : int
+        Cycles from a vector to its sums.
+    """
+
+    first: int
+    vectors: int
+    tile: int
+    latency: int
 
 
 def find(engine: str):

@@ -1,29 +1,131 @@
-"""Convolutions on ``shift_gemm``: one tile of stationary weights a kernel tap and input block.
+"""Convolutions on ``shift_gemm``: a tile of stationary weights for each vector of a kernel.
 
-Loops, inner to outer: column, row, kernel column, kernel row, input block, pass, output block. The
-positions of a map (or of as many of its rows as the accumulators hold) pass by one tile of
-``lanes x lanes`` terms while the next tile is loaded.
+Loops, inner to outer: word of sums in a row, row, reduction step, pass, part of the map, group of
+blocks. The positions of a part of the map pass by one tile of weights while the next is loaded. A
+map is worked off in several parts so that the post-processing of one goes on beside the sums of
+the next, and little of it is left behind the last.
+
+Of all ways to share the column groups between blocks and pixels (``split``), to read the input
+(:mod:`compiler.mapping.reading`) and to divide the map, that with the fewest cycles is taken.
 
 A convolution with groups is dense within the input blocks that a block of outputs reads, with zero
 weights between the groups. Which blocks are read must be affine in the block of outputs.
 """
 
+import dataclasses
+from collections.abc import Iterator
+from dataclasses import dataclass
+
 import numpy as np
 
-from compiler.layout import Layout
-from compiler.mapping import Convolution, EngineRun, Mapping
-from compiler.nest import Level, Walk
+from compiler.mapping import Convolution, EngineRun, Mapping, Timing
+from compiler.mapping.reading import InputBlocks, Reading, readings
+from compiler.mapping.weights import choose_passes, weight_tiles
+from compiler.nest import Level, Vector, Walk
 from compiler.settings import Run
-from compiler.terms import fewest_passes, largest_exponent
-from compiler.tiles import Tile, tiles
-from quant.errors import NoMulError
-from quant.numbers import encode_terms, to_terms
+from compiler.tiles import Tile
+from quant.graph import Window
 from rtl.architecture import Architecture
 from rtl.engines.shift_gemm import ShiftGemm, ShiftGemmConfig
-from rtl.isa import MAX_PASSES, Nest
-from rtl.packing import pack
+from rtl.isa import COORDINATE, COUNT, LEVELS, Nest
 
-__all__ = ["last_sum", "map_convolution"]
+__all__ = ["map_convolution", "timing"]
+
+LARGEST_COUNT = 1 << COUNT.width
+SWAP = 1
+"""Cycles between the first vector of a tile and the first word of the next that is loaded."""
+
+
+def timing(config: ShiftGemmConfig, run: Run) -> Timing:
+    """See :mod:`compiler.mapping`: a tile of weights is loaded while the one before it works."""
+    settings = run.engine_settings(ShiftGemm.Settings)
+    return tile_timing(config, settings["last_vector"] + 1, 1 << settings["split"])
+
+
+def tile_timing(config: ShiftGemmConfig, vectors: int, split: int) -> Timing:
+    """Timing of tiles for ``split`` blocks that serve ``vectors`` vectors each."""
+    load = config.lanes * split
+    return Timing(load, vectors, max(vectors, load + SWAP), config.latency)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One way to do a convolution.
+
+    Parameters
+    ----------
+    convolution : Convolution
+    reads : InputBlocks
+    reading : Reading
+    passes : int
+    kept : bool
+        Whether one tile serves all steps of a pass.
+    split, pixels : int
+        Blocks, and neighbouring columns, of a word of sums.
+    rows : int
+        Output rows of a part of the map.
+    """
+
+    convolution: Convolution
+    reads: InputBlocks
+    reading: Reading
+    passes: int
+    kept: bool
+    split: int
+    pixels: int
+    rows: int
+
+    @property
+    def rounds(self) -> int:
+        """Vectors of an output position."""
+        return self.passes * self.reading.steps
+
+    @property
+    def limit(self) -> int:
+        """Words of sums that a part may have where the accumulators do not matter."""
+        return LARGEST_COUNT // (self.reading.steps if self.kept else 1)
+
+    def boxes(self, accumulators: int) -> Iterator[tuple[Tile, int]]:
+        """The runs' tiles, and the parts that each is worked off in."""
+        output = self.convolution.output
+        _, height, width = output.shape
+        limit = self.limit if self.rounds == 1 else min(self.limit, accumulators)
+        columns = min(width, limit * self.pixels)
+        rows = self.rows if columns == width else 1
+        # Whole parts in one run, the rows that remain in another.
+        parts = height // rows if self.loops < LEVELS[Nest.ACTIVATION] else 1
+        for row in range(0, height, rows * parts):
+            high = min(rows * parts, height - row)
+            for column in range(0, width, columns):
+                wide = min(columns, width - column)
+                blocks = output.layout.blocks
+                tile = Tile(row, high, column, wide, blocks, self.split, self.pixels)
+                yield tile, max(1, high // rows)
+
+    @property
+    def loops(self) -> int:
+        """Loops over activations besides that over the parts of the map."""
+        counts = [level.count for level in self.reading.levels]
+        blocks = -(-self.convolution.output.layout.blocks // self.split)
+        return sum(count > 1 for count in [*counts, self.passes, blocks]) + 2
+
+    def estimate(self, config: ShiftGemmConfig, accumulators: int) -> int:
+        """Cycles of all runs, nearly."""
+        total = 0
+        for tile, parts in self.boxes(accumulators):
+            positions = tile.rows // parts * tile.word_columns
+            steps = self.reading.steps
+            time = tile_timing(config, positions * (steps if self.kept else 1), self.split)
+            part = self.passes * (1 if self.kept else steps) * time.tile
+            drain = tile.members * positions
+            before = time.first + part - (positions if self.kept else time.tile)
+            count = parts * tile.groups
+            total += RUN_OVERHEAD + before + (count - 1) * max(part, drain) + drain
+        return total
+
+
+RUN_OVERHEAD = 30
+"""Cycles of a run besides its sums, nearly: only choices depend on it."""
 
 
 def map_convolution(architecture: Architecture, convolution: Convolution) -> Mapping:
@@ -32,177 +134,145 @@ def map_convolution(architecture: Architecture, convolution: Convolution) -> Map
     Errors: :class:`NoMulError` for weights that no passes make.
     """
     config: ShiftGemmConfig = architecture.engine_config
-    shifts = choose_passes(architecture, convolution)
-    reads = InputBlocks.of(convolution)
-    windows = [(shift, shift + config.exponents - 1) for shift in shifts]
-    terms = to_terms(convolution.weight, windows)
-    assert terms is not None  # what choose_passes promises
-    words, correction = [], []
-    for block in range(convolution.output.layout.blocks):
-        matrices = dense_block(convolution, terms, block, reads)
-        passes = [matrix >> shift for matrix, shift in zip(matrices, shifts)]
-        correction.append(folding(config, convolution, passes, shifts))
-        # pass, input block, kernel row, kernel column, output lane, input lane
-        ordered = np.stack(passes).transpose(0, 2, 4, 5, 1, 3)
-        codes = encode_terms(ordered.reshape(-1, config.lanes), config.term_bits)
-        words.append(pack(codes, config.term_bits))
-    height, width = convolution.output.shape[1:]
-    blocks = convolution.output.layout.blocks
+    convolution = flattened(convolution)
+    shifts, weights = choose_passes(architecture, convolution.name, convolution.weight)
+    accumulators = architecture.memory.accumulator_words
+    plan = min(
+        plans(config, convolution, len(shifts), accumulators),
+        key=lambda plan: plan.estimate(config, accumulators),
+    )
+    words, correction = weight_tiles(
+        config, convolution, weights, shifts, plan.reads, plan.reading, plan.split, plan.kept
+    )
     return Mapping(
-        weights=np.concatenate(words),
-        passes=tuple((shift, False) for shift in shifts),
-        correction=np.concatenate(correction),
+        input=convolution.input,
+        output=convolution.output,
+        residual=convolution.residual,
+        weights=words,
+        passes=tuple(shifts),
+        correction=correction,
         runs=tuple(
-            engine_run(config, convolution, len(shifts), reads, tile)
-            for tile in tiles(
-                height, width, blocks, architecture.memory.accumulator_words, whole=True
-            )
+            engine_run(config, plan, tile, parts) for tile, parts in plan.boxes(accumulators)
         ),
     )
 
 
-def last_sum(config: ShiftGemmConfig, run: Run) -> int:
-    """See :mod:`compiler.mapping`: a tile of weights is loaded while the one before it works."""
-    vectors = run.engine_settings(ShiftGemm.Settings)["last_vector"] + 1
-    tile_count = run.words(Nest.ACTIVATION) // vectors
-    before_last = (tile_count - 1) * max(vectors, config.lanes + 1)
-    return config.lanes + 3 + before_last + vectors - 1 + config.latency
+def flattened(convolution: Convolution) -> Convolution:
+    """The same convolution on a map of one row, where rows do not matter.
 
-
-def choose_passes(architecture: Architecture, convolution: Convolution) -> list[int]:
-    """Left shifts of the fewest passes that make the layer's weights."""
-    config: ShiftGemmConfig = architecture.engine_config
-    weights = convolution.weight
-    shifts = fewest_passes(weights, config.exponents, 1 << architecture.pass_shift_bits)
-    if shifts is None:
-        reach = config.exponents - 1 + (1 << architecture.pass_shift_bits) - 1
-        raise NoMulError(
-            f"layer {convolution.name}: a weight needs the term 2**{largest_exponent(weights)}, "
-            f"{architecture.name} reaches 2**{reach}; raise term_bits or pass_shift_bits, or "
-            f"quantize with fewer bits"
-        )
-    if len(shifts) > MAX_PASSES:
-        raise NoMulError(
-            f"layer {convolution.name}: weights with terms up to 2**{largest_exponent(weights)} "
-            f"need {len(shifts)} passes, a machine has {MAX_PASSES}; raise term_bits or quantize "
-            f"with fewer bits"
-        )
-    return shifts
-
-
-class InputBlocks:
-    """Input blocks that blocks of outputs read: ``count`` from ``first + block * stride`` on."""
-
-    def __init__(self, first: int, stride: int, count: int) -> None:
-        self.first = first
-        self.stride = stride
-        self.count = count
-
-    @classmethod
-    def of(cls, convolution: Convolution) -> "InputBlocks":
-        """The fewest blocks a block of outputs that an affine rule can name."""
-        total = convolution.input.layout.blocks
-        spans = [input_span(convolution, b) for b in range(convolution.output.layout.blocks)]
-        for count in range(max(high - low for low, high in spans) + 1, total):
-            for stride in range(-total, total + 1):
-                ranges = [
-                    (max(high - count + 1, 0) - b * stride, min(low, total - count) - b * stride)
-                    for b, (low, high) in enumerate(spans)
-                ]
-                first = max(low for low, _ in ranges)
-                if first <= min(high for _, high in ranges):
-                    return cls(first, stride, count)
-        return cls(0, 0, total)
-
-
-def input_span(convolution: Convolution, block: int) -> tuple[int, int]:
-    """First and last input block whose channels a block of outputs depends on."""
-    outputs = block_channels(convolution.output.layout, block)
-    outputs = outputs[outputs >= 0]
-    group_inputs = convolution.weight.shape[1]
-    groups = outputs // (convolution.weight.shape[0] // convolution.groups)
-    inputs = (groups[:, None] * group_inputs + np.arange(group_inputs)).reshape(-1)
-    read = convolution.input.layout.place[inputs] // convolution.input.layout.lanes
-    return int(read.min()), int(read.max())
-
-
-def block_channels(layout: Layout, block: int) -> np.ndarray:
-    """Channels of the lanes of a block, -1 where unused."""
-    return np.array(layout.slots).reshape(-1, layout.lanes)[block]
-
-
-def dense_block(
-    convolution: Convolution, terms: np.ndarray, block: int, reads: InputBlocks
-) -> list[np.ndarray]:
-    """Terms of one block of outputs, for each pass.
-
-    Returns int64 (output lanes, input blocks, input lanes, rows, columns), transposed for
-    :func:`map_convolution` to (input blocks between lanes).
+    That is a 1x1 convolution of every position, or one that reads the whole map at once: columns
+    then fill words of sums, and words of different rows a vector.
     """
-    source, target = convolution.input.layout, convolution.output.layout
-    lanes, group_inputs = source.lanes, convolution.weight.shape[1]
-    group_outputs = convolution.weight.shape[0] // convolution.groups
-    first = (reads.first + block * reads.stride) * lanes
-    slots = reads.count * lanes
-    rows, columns = convolution.window.kernel
-    dense = np.zeros((len(terms), lanes, slots, rows, columns), np.int64)
-    for lane, channel in enumerate(block_channels(target, block)):
-        if channel >= 0:
-            start = channel // group_outputs * group_inputs
-            place = source.place[start : start + group_inputs] - first
-            dense[:, lane, place] = terms[:, channel]
-    return list(dense.reshape(len(terms), lanes, reads.count, lanes, rows, columns))
+    window, (_, height, width) = convolution.window, convolution.input.stored
+    pitch = convolution.input.pitch
+    if height == 1 or any(window.padding) or convolution.input.unfolding.rows > 1:
+        return convolution
+    if height * width * pitch >= 1 << COORDINATE.width - 1:
+        return convolution
+    if window.kernel == (1, 1) and window.stride == (1, 1):
+        kernel = (1, 1)
+    elif window.kernel == (height, width) and window.dilation == (1, 1):
+        kernel = (1, height * width)
+    else:
+        return convolution
+
+    def flat(tensor):
+        channels, rows, columns = tensor.shape
+        return dataclasses.replace(tensor, shape=(channels, 1, rows * columns))
+
+    return dataclasses.replace(
+        convolution,
+        weight=convolution.weight.reshape(*convolution.weight.shape[:2], *kernel),
+        window=Window(kernel),
+        input=flat(convolution.input),
+        output=flat(convolution.output),
+        residual=convolution.residual and flat(convolution.residual),
+    )
 
 
-def folding(
-    config: ShiftGemmConfig, convolution: Convolution, passes: list[np.ndarray], shifts: list[int]
-) -> np.ndarray:
-    """What folded signs add to the sums of each output lane: int64 ``[lanes]``.
+def plans(
+    config: ShiftGemmConfig, convolution: Convolution, passes: int, accumulators: int
+) -> Iterator[Plan]:
+    """All ways to do a convolution that are worth a look."""
+    _, height, width = convolution.output.shape
+    weight = convolution.weight
+    uniform = bool((weight == weight[:, :, :1, :1]).all())
+    reads = InputBlocks.of(convolution)
+    for split in splits(config, convolution, reads):
+        pixels = config.groups // split
+        for reading in readings(convolution, reads, config.vector_words):
+            kept = uniform and reading.alike
+            plan = Plan(convolution, reads, reading, passes, kept, split, pixels, 1)
+            limit = plan.limit if plan.rounds == 1 else min(plan.limit, accumulators)
+            largest = max(1, min(height, limit // -(-width // pixels)))
+            for rows in range(1, largest + 1):
+                yield dataclasses.replace(plan, rows=rows)
 
-    A pass adds ``(2**A - 1) * Σ 2**e`` over its negative terms, and ``2**(A - 1) * Σ w`` where
-    activations are signed; see :class:`~rtl.engines.shift_gemm.ShiftGemm`.
-    """
-    total = np.zeros(config.lanes, np.int64)
-    for terms, shift in zip(passes, shifts):
-        flat = terms.reshape(config.lanes, -1)
-        extra = np.maximum(-flat, 0).sum(axis=1) * ((1 << config.activation_bits) - 1)
-        if convolution.input.format.signed:
-            extra += flat.sum(axis=1) << config.activation_bits - 1
-        total += extra << shift
-    return total
+
+def splits(config: ShiftGemmConfig, convolution: Convolution, reads: InputBlocks) -> Iterator[int]:
+    """Blocks of a word of sums that writing and reading allow."""
+    output, residual = convolution.output, convolution.residual
+    blocks = output.layout.blocks
+    for exponent in range(config.groups.bit_length()):
+        split = 1 << exponent
+        if split in (1, config.groups):
+            yield split
+        elif (
+            blocks == split == output.pitch
+            and (residual is None or residual.pitch == split)
+            and reads.stride == 0
+        ):
+            yield split
 
 
-def engine_run(
-    config: ShiftGemmConfig, convolution: Convolution, passes: int, reads: InputBlocks, tile: Tile
-) -> EngineRun:
-    """Nests of the run that makes a tile of the output."""
-    window, tensor = convolution.window, convolution.input
-    _, height, width = tensor.shape
-    positions = tile.rows * tile.columns
-    row = tile.row * window.stride[0] - window.padding[0]
-    column = tile.column * window.stride[1] - window.padding[1]
-    block = height * width
-    (rows, columns), dilation, stride = window.kernel, window.dilation, window.stride
+def engine_run(config: ShiftGemmConfig, plan: Plan, tile: Tile, parts: int) -> EngineRun:
+    """Nests of the run that makes a tile of the output in parts of equal size."""
+    convolution, reads, reading = plan.convolution, plan.reads, plan.reading
+    tensor, window = convolution.input, convolution.window
+    stride, pitch = window.stride, tensor.pitch
+    row_words = tensor.stored[2] * pitch
+    rows = tile.rows // parts
+    across, down = stride[1] * pitch, stride[0] * row_words
+    levels = (
+        Level(tile.word_columns, tile.pixels * across, column=tile.pixels * across),
+        Level(rows, down, row=stride[0]),
+        *(level for level in reading.levels if level.count > 1),
+        Level(plan.passes),
+        Level(parts, rows * down, row=rows * stride[0]),
+        Level(tile.groups, tile.split * reads.stride, column=tile.split * reads.stride),
+    )
+    row = tile.row * stride[0] - window.padding[0]
+    column = (tile.column * stride[1] - window.padding[1]) * pitch + reads.first
     activations = Walk(
-        (
-            Level(tile.columns, stride[1], column=stride[1]),
-            Level(tile.rows, stride[0] * width, row=stride[0]),
-            Level(columns, dilation[1], column=dilation[1]),
-            Level(rows, dilation[0] * width, row=dilation[0]),
-            Level(reads.count, block),
-            Level(passes),
-            Level(tile.blocks, reads.stride * block),
-        ),
-        tensor.address + reads.first * block + row * width + column,
+        tuple(level for level in levels if level.count > 1),
+        tensor.address + row * row_words + column,
         row,
         column,
     )
-    reductions = columns * rows * reads.count
-    group = reductions * passes
-    lanes = config.lanes
-    weights = Walk(
-        (Level(lanes, 1), Level(group, lanes), Level(tile.blocks, group * lanes)),
+    if tile.pixels > 1 or reads.stride == 0:
+        shift = tile.split.bit_length() - 1
+        vector = Vector(reading.word_step, across if tile.pixels > 1 else 0, shift)
+    else:
+        vector = Vector(reading.word_step, reads.stride, 0)
+    positions = rows * tile.word_columns
+    tiles = plan.passes * (1 if plan.kept else reading.steps)
+    words = tiles * config.lanes * tile.split
+    return EngineRun(
+        activations,
+        vector,
+        Walk((Level(words, 1), Level(parts), Level(tile.groups, words))),
+        Walk(
+            (
+                Level(positions, 1 if plan.rounds > 1 else 0),
+                Level(reading.steps),
+                Level(plan.passes),
+                Level(parts * tile.groups),
+            )
+        ),
+        {
+            "last_vector": positions * (reading.steps if plan.kept else 1) - 1,
+            "signed": int(tensor.format.signed),
+            "split": tile.split.bit_length() - 1,
+        },
+        tile,
     )
-    sums = Walk((Level(positions, 1), Level(reductions), Level(passes), Level(tile.blocks)))
-    settings = {"last_vector": positions - 1, "signed": int(tensor.format.signed)}
-    return EngineRun(activations, weights, sums, settings, tile)

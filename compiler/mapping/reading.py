@@ -1,0 +1,138 @@
+"""Ways to read the inputs of an output position in vectors of several feature words.
+
+A *reading* orders what one block of outputs at one position needs (kernel rows, kernel columns and
+input blocks) as reduction steps of one vector each, and says which of it every word of a vector
+holds. The steps are affine loops, so that a machine can walk them.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from compiler.mapping import Convolution
+from compiler.nest import Level
+
+__all__ = ["NOTHING", "InputBlocks", "Reading", "readings"]
+
+NOTHING = -1
+"""Marks a word of a vector whose weights are all 0."""
+
+
+@dataclass(frozen=True)
+class InputBlocks:
+    """Input blocks that blocks of outputs read: ``count`` from ``first + block * stride`` on."""
+
+    first: int
+    stride: int
+    count: int
+
+    @classmethod
+    def of(cls, convolution: Convolution) -> "InputBlocks":
+        """The fewest blocks a block of outputs that an affine rule can name."""
+        total = convolution.input.layout.blocks
+        spans = [input_span(convolution, b) for b in range(convolution.output.layout.blocks)]
+        for count in range(max(high - low for low, high in spans) + 1, total):
+            for stride in range(-total, total + 1):
+                ranges = [
+                    (max(high - count + 1, 0) - b * stride, min(low, total - count) - b * stride)
+                    for b, (low, high) in enumerate(spans)
+                ]
+                first = max(low for low, _ in ranges)
+                if first <= min(high for _, high in ranges):
+                    return cls(first, stride, count)
+        return cls(0, 0, total)
+
+
+def input_span(convolution: Convolution, block: int) -> tuple[int, int]:
+    """First and last input block whose channels a block of outputs depends on."""
+    layout = convolution.output.layout
+    outputs = np.array(layout.slots).reshape(-1, layout.lanes)[block]
+    outputs = outputs[outputs >= 0]
+    group_inputs = convolution.weight.shape[1]
+    groups = outputs // (convolution.weight.shape[0] // convolution.groups)
+    inputs = (groups[:, None] * group_inputs + np.arange(group_inputs)).reshape(-1)
+    read = convolution.input.layout.place[inputs] // convolution.input.layout.lanes
+    return int(read.min()), int(read.max())
+
+
+@dataclass(frozen=True)
+class Reading:
+    """Vectors of one output position.
+
+    Parameters
+    ----------
+    word_step : int
+        From a word of a vector to the next.
+    levels : tuple of Level
+        Loops over the reduction steps, innermost first.
+    blocks, rows, columns : int [steps, vector words]
+        What a word holds: the block, counted among those read, at a kernel position.
+        :data:`NOTHING` as block where it is none of them.
+    """
+
+    word_step: int
+    levels: tuple[Level, ...]
+    blocks: np.ndarray
+    rows: np.ndarray
+    columns: np.ndarray
+
+    @property
+    def steps(self) -> int:
+        """Reduction steps."""
+        return len(self.blocks)
+
+    @property
+    def alike(self) -> bool:
+        """Whether all steps hold the same blocks: one tile does for weights without positions."""
+        return bool((self.blocks == self.blocks[0]).all())
+
+
+def readings(convolution: Convolution, reads: InputBlocks, words: int) -> list[Reading]:
+    """All ways to read a convolution's input in vectors of ``words`` words.
+
+    * A run: the words of a kernel row one after another, those of blocks not read included.
+    * Tap by tap: the blocks of one kernel position one after another.
+    * By columns: words of neighbouring kernel columns, block by block; where the pitch lets them
+      stand in different banks.
+    """
+    tensor, window = convolution.input, convolution.window
+    kernel_rows, kernel_columns = window.kernel
+    tap = window.dilation[1] * tensor.pitch
+    row_stride = window.dilation[0] * tensor.stored[2] * tensor.pitch
+    down = Level(kernel_rows, row_stride, row=window.dilation[0])
+    result = []
+    if window.dilation[1] == 1 or kernel_columns == 1:
+        length = (kernel_columns - 1) * tap + reads.count
+        vectors = -(-length // words)
+        word = np.arange(vectors * words).reshape(vectors, words)
+        column, block = np.divmod(word, tensor.pitch) if kernel_columns > 1 else (0 * word, word)
+        block = np.where((block < reads.count) & (column < kernel_columns), block, NOTHING)
+        levels = Level(vectors, words, column=words), down
+        result.append(reading(1, levels, block[None], column[None], kernel_rows))
+    if kernel_columns > 1:
+        vectors = -(-reads.count // words)
+        word = np.arange(vectors * words).reshape(vectors, words)
+        block = np.where(word < reads.count, word, NOTHING)[None]
+        column = np.arange(kernel_columns)[:, None, None]
+        levels = Level(vectors, words, column=words), Level(kernel_columns, tap, column=tap), down
+        result.append(reading(1, levels, block, column, kernel_rows))
+    if kernel_columns > 1 and words > 1 and tap % 2:
+        vectors = -(-kernel_columns // words)
+        column = np.arange(vectors * words).reshape(1, vectors, words)
+        block = np.arange(reads.count)[:, None, None]
+        block = np.where(column < kernel_columns, block, NOTHING)
+        across = Level(vectors, words * tap, column=words * tap)
+        levels = across, Level(reads.count, 1, column=1), down
+        result.append(reading(tap, levels, block, column, kernel_rows))
+    return result
+
+
+def reading(
+    word_step: int, levels: tuple[Level, ...], block: np.ndarray, column: np.ndarray, rows: int
+) -> Reading:
+    """A reading of ``rows`` kernel rows, each of the words ``[..., vectors, words]``."""
+    shape = (rows, *np.broadcast_shapes(block.shape, column.shape))
+    row = np.arange(rows).reshape(-1, 1, 1, 1)
+    words = shape[-1]
+    parts = (np.broadcast_to(part, shape).reshape(-1, words) for part in (block, row, column))
+    return Reading(word_step, levels, *parts)

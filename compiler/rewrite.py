@@ -1,0 +1,104 @@
+"""Layers as others that the machine has: average pooling and shifts as convolutions, for example.
+
+Each function gives a layer that computes exactly the same integers.
+"""
+
+import dataclasses
+
+import numpy as np
+
+from compiler.layout import Unfolding
+from compiler.widths import check_shift
+from quant.graph import Window
+from quant.quantized import QAdd, QAvgPool, QConv, QLayer, QRequantize
+
+__all__ = [
+    "add_as_convolution",
+    "pool_as_convolution",
+    "requantize_as_convolution",
+    "unfold_convolution",
+    "unfolding_of",
+]
+
+
+def add_as_convolution(layer: QAdd) -> QConv:
+    """``(a << s0) + (b << s1)`` as a 1x1 convolution of ``a`` with the residual ``b``.
+
+    Errors: :class:`NoMulError` for a left shift that no weight can hold.
+    """
+    check_shift(layer.name, "left shift", layer.shifts[0])
+    channels = layer.shape[0]
+    weight = np.eye(channels, dtype=np.int64)[:, :, None, None] << layer.shifts[0]
+    return convolution(layer, weight, Window(), 1, layer.shift, layer.shifts[1])
+
+
+def pool_as_convolution(layer: QAvgPool) -> QConv:
+    """``sum(x) * multiplier`` as a depthwise convolution whose weights are the multiplier."""
+    weight = np.full((layer.shape[0], 1, *layer.window.kernel), layer.multiplier, np.int64)
+    return convolution(layer, weight, layer.window, layer.shape[0], layer.shift)
+
+
+def requantize_as_convolution(layer: QRequantize, left: int) -> QConv:
+    """``x << left`` as a depthwise 1x1 convolution with the weight ``2**left``.
+
+    Errors: :class:`NoMulError` for a left shift that no weight can hold.
+    """
+    check_shift(layer.name, "left shift", left)
+    weight = np.full((layer.shape[0], 1, 1, 1), 1 << left, np.int64)
+    return convolution(layer, weight, Window(), layer.shape[0], 0)
+
+
+def convolution(
+    layer: QLayer,
+    weight: np.ndarray,
+    window: Window,
+    groups: int,
+    shift: int,
+    residual_shift: int = 0,
+) -> QConv:
+    """A convolution without bias in the place of a layer."""
+    each = np.ones(layer.shape[0], np.int64)
+    return QConv(
+        name=layer.name,
+        inputs=layer.inputs,
+        shape=layer.shape,
+        format=layer.format,
+        low=layer.low,
+        high=layer.high,
+        weight=weight,
+        weight_fraction=0 * each,
+        bias=0 * each,
+        shift=shift * each,
+        residual_shift=residual_shift * each,
+        window=window,
+        groups=groups,
+        scheme="",
+    )
+
+
+def unfolding_of(layer: QConv, lanes: int) -> Unfolding:
+    """How the input of a convolution of few channels is best stored."""
+    channels, kernel_rows = layer.weight.shape[1], layer.window.kernel[0]
+    if layer.groups > 1 or layer.window.dilation[0] > 1 or 2 * channels > lanes or kernel_rows == 1:
+        return Unfolding()
+    return Unfolding(min(kernel_rows, lanes // channels), layer.window.padding[0])
+
+
+def unfold_convolution(layer: QConv, unfolding: Unfolding) -> QConv:
+    """The same convolution of an unfolded input: ``unfolding.rows`` kernel rows are channels."""
+    u = unfolding.rows
+    outputs, channels, rows, columns = layer.weight.shape
+    steps = -(-rows // u)
+    padded = np.pad(layer.weight, ((0, 0), (0, 0), (0, steps * u - rows), (0, 0)))
+    split = padded.reshape(outputs, channels, steps, u, columns)
+    window = layer.window
+    return dataclasses.replace(
+        layer,
+        weight=split.transpose(0, 3, 1, 2, 4).reshape(outputs, u * channels, steps, columns),
+        window=Window(
+            kernel=(steps, columns),
+            stride=window.stride,
+            padding=(0, *window.padding[1:]),
+            dilation=(u, window.dilation[1]),
+        ),
+    )
