@@ -93,6 +93,11 @@ def check_tensors(graph: QuantizedGraph, architecture: Architecture) -> None:
                 f"= {architecture.activation_bits}; quantize activations to "
                 f"{architecture.activation_bits} bits or raise activation_bits"
             )
+        if fmt.logarithmic and not architecture.logarithmic:
+            raise NoMulError(
+                f"tensor {name} has logarithmic codes, {architecture.name} makes none; set "
+                f"logarithmic = 1 in the architecture or take another scheme"
+            )
         if max(height, width) > largest:
             raise NoMulError(
                 f"tensor {name} is {height} x {width}, a machine reads maps of at most {largest} x "

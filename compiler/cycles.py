@@ -13,22 +13,18 @@ from rtl.isa import Nest, Opcode, Path
 
 __all__ = ["Cycles", "predict", "run_cycles"]
 
+BEGIN = 2
+"""Cycle in which the first instruction executes."""
 FIRST_WEIGHT = 3
 """From ``RUN`` to the first word of weights that the engine takes."""
-FIRST_BYPASS = 4
-"""From ``RUN`` to the first vector of a run past the engine."""
-BYPASS_LATENCY = 1
-"""From a vector of such a run to its sums."""
-ENTER = 2
-"""From sums to the cycle in which they count as waiting in the queue, if they are finished."""
+FIRST_VECTOR = 6
+"""From ``RUN`` to the first vector."""
+ENTER = 4
+"""From sums to the first cycle that sees them in the queue, if they are finished."""
 LEAVE = 1
-"""From the start of post-processing of a word to the cycle in which its place is free."""
-QUEUE = 1
-"""From waiting in the queue to the start of post-processing, nothing before it."""
+"""From the start of post-processing of a word to the first cycle that sees its place free."""
 POST = 9
-"""From the start of post-processing of a member to the cycle in which its codes are written."""
-RESERVE = 16
-"""Free words of the queue without which no vector is taken: room for those on their way."""
+"""From the start of post-processing of a member to the end of a run with it."""
 
 
 @dataclass(frozen=True)
@@ -54,13 +50,13 @@ def run_cycles(architecture: Architecture, run: Run) -> int:
     positions, reductions, passes, groups = run.counts(Nest.SUM)
     if run.path is Path.ENGINE:
         timing = mapping.find(architecture.engine).timing(architecture.engine_config, run)
-        first = FIRST_WEIGHT + timing.first
+        first = max(FIRST_WEIGHT + timing.first, FIRST_VECTOR)
     else:
         vectors = positions * reductions * passes * groups
-        timing = Timing(0, vectors, vectors, BYPASS_LATENCY)
-        first = FIRST_BYPASS
+        timing = Timing(0, vectors, vectors, 0)
+        first = FIRST_VECTOR
     shape = (groups, passes * reductions, positions)
-    room = architecture.memory.queue_words - RESERVE
+    room = architecture.memory.queue_words - architecture.words_under_way - 1
     start = starts(timing, first, shape, architecture.groups)
     entered = arrivals(timing, first, shape)
     if most_waiting(entered, start) > room:
@@ -71,7 +67,7 @@ def run_cycles(architecture: Architecture, run: Run) -> int:
 
 
 def arrivals(timing: Timing, first: int, shape: tuple[int, int, int]) -> np.ndarray:
-    """Cycle in which each finished word waits in the queue, if no vector has to wait for room.
+    """First cycle that sees each finished word in the queue, if no vector has to wait for room.
 
     ``shape`` counts groups of outputs, rounds of reduction, and words of sums of a round.
     """
@@ -84,7 +80,7 @@ def arrivals(timing: Timing, first: int, shape: tuple[int, int, int]) -> np.ndar
 
 def starts(timing: Timing, first: int, shape: tuple[int, int, int], members: int) -> np.ndarray:
     """Cycle in which post-processing of each finished word starts: one takes ``members`` cycles."""
-    ready = arrivals(timing, first, shape) + QUEUE
+    ready = arrivals(timing, first, shape)
     before = members * np.arange(len(ready))
     return np.maximum.accumulate(ready - before) + before
 
@@ -128,7 +124,7 @@ def last_start(
             if step >= (rounds - 1) * positions:
                 arrival = taken + timing.latency + ENTER
                 entered.append(arrival)
-                start.append(max(arrival + QUEUE, start[-1] + members if start else 0))
+                start.append(max(arrival, start[-1] + members if start else 0))
     return start[-1]
 
 
@@ -137,7 +133,7 @@ def predict(architecture: Architecture, instructions: Sequence[int]) -> Cycles:
 
     Errors: :class:`~compiler.settings.ProgramError` for a program that a machine would refuse.
     """
-    time, free = 1, 0
+    time, free = BEGIN, 0
     layers: dict[int, int] = {}
     owner, begin = None, 0
     for event in execute(architecture, instructions):

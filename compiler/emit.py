@@ -74,6 +74,7 @@ class Emitter:
         self.overflow: dict[str, str] = {}
         self.weights: list[np.ndarray] = []
         self.parameters: list[np.ndarray] = []
+        self.uniform: dict[int, int] = {}
         self.written: dict[tuple[int, ...], int] = {}
         self.append(Opcode.CHECK, {"version": VERSION, "fingerprint": architecture.fingerprint})
 
@@ -171,6 +172,15 @@ class Emitter:
         """Append parameter words; the address of the first."""
         self.parameters.append(words)
         return self.take("parameter_words", len(words))
+
+    def uniform_parameters(self, shift: int) -> int:
+        """Address of a parameter word without a bias and with one shift for all lanes."""
+        if shift not in self.uniform:
+            lanes = self.architecture.lanes
+            bias, shifts = np.zeros((1, lanes), np.int64), np.full((1, lanes), shift)
+            words = pack_parameters(self.architecture.accumulator_bits, bias, shifts)
+            self.uniform[shift] = self.add_parameters(words)
+        return self.uniform[shift]
 
     def run(self, path: Path, signed: bool, passes: Iterable[int]) -> None:
         """Set the passes' shifts and start a run."""

@@ -2,6 +2,8 @@
 
 from collections.abc import Callable
 
+import numpy as np
+
 from compiler import mapping
 from compiler.emit import Emitter, pack_parameters
 from compiler.mapping import Convolution
@@ -21,8 +23,6 @@ from quant.quantized import (
 )
 from rtl import engines
 from rtl.isa import COUNT, Nest, Opcode, Path
-
-import numpy as np
 
 __all__ = ["lower"]
 
@@ -53,9 +53,7 @@ def convolution(emitter: Emitter, layer: QConv) -> None:
     engine = mapping.find(architecture.engine)
     mapped = engine.map_convolution(
         architecture,
-        Convolution(
-            layer.name, layer.weight, layer.window, layer.groups, source, output, residual
-        ),
+        Convolution(layer.name, layer.weight, layer.window, layer.groups, source, output, residual),
     )
     spread = output.layout.spread
     lanes = architecture.lanes
@@ -72,13 +70,11 @@ def convolution(emitter: Emitter, layer: QConv) -> None:
 
     emitter.set(
         Opcode.POST,
-        uniform=0,
-        shift=0,
         residual=int(residual is not None),
         residual_signed=int(residual is not None and residual.format.signed),
         residual_left=left,
         right=right,
-        logarithmic=0,
+        logarithmic=int(layer.format.logarithmic),
     )
     emitter.set(Opcode.RANGE, low=layer.low, high=layer.high)
     for run in mapped.runs:
@@ -94,8 +90,7 @@ def convolution(emitter: Emitter, layer: QConv) -> None:
 
 def max_pool(emitter: Emitter, layer: QMaxPool) -> None:
     """The largest of each window."""
-    uniform(emitter, layer, 0)
-    window_runs(emitter, layer, layer.window)
+    window_runs(emitter, layer, layer.window, uniform(emitter, layer, 0))
 
 
 def add(emitter: Emitter, layer: QAdd) -> None:
@@ -108,19 +103,18 @@ def add(emitter: Emitter, layer: QAdd) -> None:
     shift, residual_shift = layer.shift - both, layer.shifts[1] - both
     check_shift(layer.name, "shift", shift)
     left, right = residual_shifts(layer.name, np.array([shift]), np.array([residual_shift]))
-    uniform(emitter, layer, shift - right, left, right)
-    window_runs(emitter, layer, Window())
+    parameters = uniform(emitter, layer, shift - right, left, right)
+    window_runs(emitter, layer, Window(), parameters)
 
 
 def requantize(emitter: Emitter, layer: QRequantize) -> None:
     """A copy whose codes are shifted to the right and clipped."""
-    uniform(emitter, layer, layer.shift - layer.left)
-    window_runs(emitter, layer, Window())
+    window_runs(emitter, layer, Window(), uniform(emitter, layer, layer.shift - layer.left))
 
 
 def upsample(emitter: Emitter, layer: QUpsample) -> None:
     """Every word ``factor`` times: loops that do not move the address."""
-    uniform(emitter, layer, 0)
+    parameters = uniform(emitter, layer, 0)
     source, output = emitter.tensors[layer.inputs[0]], emitter.tensors[layer.name]
     _, height, width = source.shape
     rows, columns = layer.factor
@@ -150,29 +144,31 @@ def upsample(emitter: Emitter, layer: QUpsample) -> None:
             1,
         )
         walk = Walk(levels, source.address + first, tile.row, tile.column * pitch)
-        bypass(emitter, layer, walk, Vector(1, 1), 1, larger)
+        bypass(emitter, layer, walk, Vector(1, 1), 1, larger, parameters)
 
 
 def uniform(
     emitter: Emitter, layer: QLayer, shift: int, residual_left: int = 0, right: int = 0
-) -> None:
-    """Post-processing that is the same for all channels; a second input is the residual."""
+) -> int:
+    """Post-processing that is the same for all channels; a second input is the residual.
+
+    Returns the address of the parameters: no bias and one shift.
+    """
     check_shift(layer.name, "shift", shift)
     residual = emitter.tensors[layer.inputs[1]] if len(layer.inputs) > 1 else None
     emitter.set(
         Opcode.POST,
-        uniform=1,
-        shift=shift,
         residual=int(residual is not None),
         residual_signed=int(residual is not None and residual.format.signed),
         residual_left=residual_left,
         right=right,
-        logarithmic=0,
+        logarithmic=int(layer.format.logarithmic),
     )
     emitter.set(Opcode.RANGE, low=layer.low, high=layer.high)
+    return emitter.uniform_parameters(shift)
 
 
-def window_runs(emitter: Emitter, layer: QLayer, window: Window) -> None:
+def window_runs(emitter: Emitter, layer: QLayer, window: Window, parameters: int) -> None:
     """Runs past the engine in which each output is the largest code of its window."""
     source, output = emitter.tensors[layer.inputs[0]], emitter.tensors[layer.name]
     width, pitch = source.shape[2], source.pitch
@@ -198,7 +194,7 @@ def window_runs(emitter: Emitter, layer: QLayer, window: Window) -> None:
         address = source.address + row * width * pitch + column
         walk = Walk(levels, address, row, column)
         vector = Vector(1, across if by_columns else 1)
-        bypass(emitter, layer, walk, vector, window.positions, tile)
+        bypass(emitter, layer, walk, vector, window.positions, tile, parameters)
 
 
 def bypass(
@@ -208,12 +204,15 @@ def bypass(
     vector: Vector,
     window: int,
     tile: Tile,
+    parameters: int,
 ) -> None:
     """A run past the engine that makes a tile of a layer's output."""
     source, output = emitter.tensors[layer.inputs[0]], emitter.tensors[layer.name]
     residual = emitter.tensors[layer.inputs[1]] if len(layer.inputs) > 1 else None
     emitter.activations(activations, vector, source)
     emitter.walk(Nest.SUM, Walk((Level(1), Level(window), Level(1), Level(tile.words))))
+    members = Level(emitter.architecture.groups)
+    emitter.walk(Nest.PARAMETER, Walk((members, Level(1), Level(tile.words)), parameters))
     emitter.outputs(tile, output, residual)
     emitter.run(Path.BYPASS, source.format.signed, (0,))
 

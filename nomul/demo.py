@@ -29,7 +29,7 @@ __all__ = ["Demo", "run_demo"]
 
 SHAPE = (1, 8, 8)
 CALIBRATION = 256
-SCHEME = "log4"
+SCHEME = "w4"
 ARCHITECTURE = "tiny"
 PART = "xc7z020"
 

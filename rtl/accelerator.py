@@ -20,13 +20,7 @@ from rtl.sequencer import Sequencer
 from rtl.store import Store
 from rtl.writeback import WriteBack
 
-__all__ = ["Accelerator", "blocks", "words_under_way"]
-
-
-def words_under_way(architecture: Architecture) -> int:
-    """Words of sums that may still finish when the queue says that it has no more room."""
-    # One word each: taken in the cycle that fills the queue, and in the one that sees it.
-    return architecture.engine_config.latency + Accumulator.latency + 2
+__all__ = ["Accelerator", "blocks"]
 
 
 def blocks(arch: Architecture, family: str | None = None) -> dict[str, tuple[type, tuple]]:
@@ -74,9 +68,9 @@ def blocks(arch: Architecture, family: str | None = None) -> dict[str, tuple[typ
                 bits + 1,
             ),
         ),
-        "queue": (Queue, (sums, sizes.queue_words, words_under_way(arch))),
+        "queue": (Queue, (sums, sizes.queue_words, arch.words_under_way)),
         "parameters": (Store, (parameter_bits, sizes.parameter_words, False)),
-        "post": (PostProcess, (groups, lanes, sum_bits, bits)),
+        "post": (PostProcess, (groups, lanes, sum_bits, bits, bool(arch.logarithmic))),
         "writeback": (WriteBack, (groups, features)),
     }
 

@@ -83,6 +83,8 @@ class Architecture:
         Width of an accumulator.
     pass_shift_bits : int
         A pass may shift its sums left by 0 .. 2**pass_shift_bits - 1.
+    logarithmic : int
+        1 where post-processing can make logarithmic codes, else 0.
     memory : Memory
     """
 
@@ -94,6 +96,7 @@ class Architecture:
     activation_bits: int
     accumulator_bits: int
     pass_shift_bits: int
+    logarithmic: int
     memory: Memory
 
     def __post_init__(self) -> None:
@@ -101,6 +104,7 @@ class Architecture:
             ("activation_bits", 2, 16),
             ("accumulator_bits", 16, 32),
             ("pass_shift_bits", 0, 4),
+            ("logarithmic", 0, 1),
             ("clock_mhz", 1, 1000),
         ):
             value = getattr(self, field)
@@ -110,6 +114,11 @@ class Architecture:
             raise ValueError(
                 f"accumulator_bits = {self.accumulator_bits}: must be more than "
                 f"activation_bits = {self.activation_bits}"
+            )
+        if self.memory.queue_words <= self.words_under_way + 1:
+            raise ValueError(
+                f"queue_words = {self.memory.queue_words}: must be more than "
+                f"{self.words_under_way + 1}, for the words that are under way"
             )
         # The host reaches every piece of a word at an address below the region's bits.
         for field, bits in (
@@ -143,6 +152,15 @@ class Architecture:
         return self.engine_config.macs_per_cycle
 
     @property
+    def words_under_way(self) -> int:
+        """Words of sums that may still finish when the queue says that it has no more room.
+
+        Two in the accumulator, and one each for the cycle that fills the queue and the one that
+        sees it.
+        """
+        return self.engine_config.latency + 4
+
+    @property
     def fingerprint(self) -> int:
         """32 bits that differ where a program of one machine would not run on the other."""
         machine = dataclasses.asdict(self)
@@ -162,6 +180,7 @@ class Architecture:
                 "activation_bits": self.activation_bits,
                 "accumulator_bits": self.accumulator_bits,
                 "pass_shift_bits": self.pass_shift_bits,
+                "logarithmic": self.logarithmic,
             },
             "memory": dataclasses.asdict(self.memory),
         }
@@ -177,7 +196,7 @@ class Architecture:
         numbers = table["numbers"]
         check_keys(
             numbers,
-            {"activation_bits", "accumulator_bits", "pass_shift_bits"},
+            {"activation_bits", "accumulator_bits", "pass_shift_bits", "logarithmic"},
             f"{source} [numbers]",
         )
         memory_keys = {field.name for field in dataclasses.fields(Memory)}

@@ -14,7 +14,7 @@ from compiler.emit import unpack_parameters
 from compiler.program import Program
 from compiler.settings import ProgramError, Run, execute
 from quant.errors import NoMulError
-from quant.numbers import requantize
+from quant.numbers import requantize, to_log
 from rtl import engines
 from rtl.architecture import Architecture
 from rtl.isa import ADDRESS, COORDINATE, Nest, Opcode, Path
@@ -62,9 +62,7 @@ class ProgramSimulator:
         self.architecture = program.architecture
         self.engine = engines.find(self.architecture.engine)
         bits = self.architecture.accumulator_bits
-        self.bias, self.shift = unpack_parameters(
-            bits, program.parameters, self.architecture.lanes
-        )
+        self.bias, self.shift = unpack_parameters(bits, program.parameters, self.architecture.lanes)
 
     def run(
         self, codes: np.ndarray, progress: Callable[[int], None] | None = None
@@ -252,9 +250,9 @@ class ProgramSimulator:
         sums = self.engine.model(
             self.architecture.engine_config, settings, weights[first:last], words
         )
-        sums = sums.reshape(
-            len(words), groups, passes, reductions, positions, *sums.shape[2:]
-        ).sum(axis=3)
+        sums = sums.reshape(len(words), groups, passes, reductions, positions, *sums.shape[2:]).sum(
+            axis=3
+        )
         shifts = np.array([run.settings.get(Opcode.PASS, p)["shift"] for p in range(passes)])
         reach = 1 << self.architecture.pass_shift_bits
         self.require(run, shifts.max() < reach, "PASS shifts further than the machine can")
@@ -315,23 +313,20 @@ class ProgramSimulator:
         half = 1 << self.architecture.activation_bits
         held = all(-half <= limits[name] < half for name in ("low", "high"))
         self.require(run, held, "RANGE is wider than the machine's codes")
-        self.require(run, not post["logarithmic"], "the machine has no logarithmic codes")
+        logarithmic = post["logarithmic"]
+        able = self.architecture.logarithmic or not logarithmic
+        self.require(run, able, "the machine has no logarithmic codes")
         images, words, members, lanes = finished.shape
         total = finished.reshape(images, words * members, lanes)
-        shift: np.ndarray | int = post["shift"]
-        if not post["uniform"]:
-            addresses = run.addresses(Nest.PARAMETER, 1 << ADDRESS.width)
-            self.require(
-                run, len(addresses) == words * members, "PARAMETER and SUM differ in words"
-            )
-            self.require(
-                run, addresses.max() < len(self.bias), "reads parameters that nothing wrote"
-            )
-            total = self.wrap(total + self.bias[addresses])
-            shift = self.shift[addresses]
+        addresses = run.addresses(Nest.PARAMETER, 1 << ADDRESS.width)
+        self.require(run, len(addresses) == words * members, "PARAMETER and SUM differ in words")
+        self.require(run, addresses.max() < len(self.bias), "reads parameters that nothing wrote")
+        total = self.wrap(total + self.bias[addresses])
+        shift = self.shift[addresses]
         # (t / 2**shift + (r << left)) / 2**right over one denominator.
         total = total + (residual << post["residual_left"] + shift)
-        return requantize(total, shift + post["right"], limits["low"], limits["high"])
+        codes = requantize(total, shift + post["right"], limits["low"], limits["high"])
+        return to_log(codes) if logarithmic else codes
 
     def require(self, run: Run, condition: bool, what: str) -> None:
         """Stop at a run that no program may have."""
@@ -375,9 +370,7 @@ class ActivationReads:
         addresses = run.addresses(Nest.ACTIVATION, 1 << ADDRESS.width)[:, None, None] + offsets
         addresses %= 1 << ADDRESS.width
         depth = architecture.memory.feature_words
-        require(
-            run, addresses[inside].max(initial=0) < depth, "reads features that are not there"
-        )
+        require(run, addresses[inside].max(initial=0) < depth, "reads features that are not there")
         return cls(np.where(inside, addresses, 0), inside)
 
     def words(self, features: np.ndarray, part: slice) -> np.ndarray:

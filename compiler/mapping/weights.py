@@ -84,7 +84,7 @@ def weight_tiles(
     words, correction = [], np.zeros((blocks, config.lanes), np.int64)
     for first in range(0, blocks, split):
         tiles = np.zeros(
-            (len(shifts), 1 if kept else reading.steps, split, config.lanes, config.vector_lanes),
+            (len(shifts), 1 if kept else reading.steps, split, config.lanes, config.column_lanes),
             np.int64,
         )
         for block in range(first, min(first + split, blocks)):
@@ -95,7 +95,7 @@ def weight_tiles(
                 excess = excess + (dense << config.activation_bits - 1)
             each = excess.sum(axis=(1, 3)) << np.array(shifts)[:, None]
             correction[block] = each.sum(axis=0)
-        codes = fmt.encode(tiles.reshape(-1, config.vector_lanes))
+        codes = fmt.encode(tiles.reshape(-1, config.column_lanes))
         words.append(pack(codes, fmt.bits))
     return np.concatenate(words), correction
 
@@ -127,4 +127,4 @@ def block_tiles(
     tiles[reading.blocks == NOTHING] = 0
     # step, word, pass, output lane, input lane
     tiles = tiles.transpose(2, 0, 3, 1, 4)
-    return tiles.reshape(passes, reading.steps, lanes, config.vector_lanes)
+    return tiles.reshape(passes, reading.steps, lanes, config.column_lanes)

@@ -9,6 +9,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
 
+from quant.weight_formats import WeightFormat
 from rtl.columns.column import Column, operand_layout
 from rtl.columns.dsp import DspPair, Folding, Packing, delayed
 from rtl.columns.plan import PLANS, LanePlan
@@ -77,6 +78,11 @@ class ShiftGemmConfig:
         return PLANS[self.weights]
 
     @property
+    def format(self) -> WeightFormat:
+        """Sizes that a weight can have, and their codes."""
+        return self.plan.format
+
+    @property
     def column_lanes(self) -> int:
         """Lanes of a column."""
         return self.lanes * self.vector_words
@@ -100,7 +106,7 @@ class ShiftGemmConfig:
     @property
     def weight_bits(self) -> int:
         """Width of a weight word: the codes of one column."""
-        return self.column_lanes * self.plan.format.bits
+        return self.column_lanes * self.format.bits
 
     @property
     def macs_per_cycle(self) -> int:
@@ -185,7 +191,7 @@ class ShiftGemm(wiring.Component):
         c = config
         word = data.ArrayLayout(c.activation_bits, c.lanes)
         vectors = data.ArrayLayout(data.ArrayLayout(word, c.vector_words), c.groups)
-        weights = data.ArrayLayout(c.plan.format.bits, c.column_lanes)
+        weights = data.ArrayLayout(c.format.bits, c.column_lanes)
         sums = data.ArrayLayout(data.ArrayLayout(signed(c.sum_bits), c.lanes), c.groups)
         super().__init__(
             {
@@ -233,7 +239,7 @@ class ShiftGemm(wiring.Component):
             The folded sums, see the class.
         """
         c, blocks, vectors = config, 1 << settings["split"], settings["last_vector"] + 1
-        codes = unpack(weights, c.plan.format.bits, c.column_lanes)
+        codes = unpack(weights, c.format.bits, c.column_lanes)
         codes = codes.reshape(-1, blocks, c.lanes, c.column_lanes)
         a = np.asarray(activations, np.int64) ^ (settings["signed"] << (c.activation_bits - 1))
         leading = a.shape[:-4]

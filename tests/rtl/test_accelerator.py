@@ -29,7 +29,12 @@ def architecture(vector_words=3, groups=2, weights="w3", queue_words=32):
                 "weights": weights,
                 "dsp_columns": 0,
             },
-            "numbers": {"activation_bits": 6, "accumulator_bits": 20, "pass_shift_bits": 2},
+            "numbers": {
+                "activation_bits": 6,
+                "accumulator_bits": 20,
+                "pass_shift_bits": 2,
+                "logarithmic": 0,
+            },
             "memory": {
                 "feature_words": 256,
                 "weight_words": 400,
