@@ -12,7 +12,7 @@ made once for all columns from the weight words on their way in, by :class:`Fold
 from dataclasses import dataclass
 
 import numpy as np
-from amaranth.hdl import Cat, Const, Instance, Module, Mux, Signal, Value, signed
+from amaranth.hdl import Array, Cat, Const, Instance, Module, Signal, Value, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -87,13 +87,6 @@ class Packing:
         return Column.sum_bits(self.lanes, self.plan, self.activation_bits)
 
 
-def lookup(index: Value, table: list[Value]) -> Value:
-    """The entry of a table that an index names."""
-    for bit in index:
-        table = [Mux(bit, high, low) for low, high in zip(table[::2], table[1::2], strict=True)]
-    return table[0]
-
-
 def delayed(m: Module, value: Value, cycles: int, name: str) -> Value:
     """A value so many cycles ago."""
     for cycle in range(cycles):
@@ -138,8 +131,12 @@ class Folding(wiring.Component):
             for lane in range(p.lanes):
                 code = self.word[lane * plan.lane_bits :][: plan.format.bits]
                 value = Signal(max(table).bit_length(), name=f"{name}_{lane}", reset_less=True)
-                entry = lookup(code[:-1], [Const(size, len(value)) for size in table])
-                m.d.sync += value.eq(Mux(code[plan.sign], entry, 0))
+                with m.Switch(code):
+                    for n, size in enumerate(table):
+                        with m.Case(n | 1 << plan.sign):
+                            m.d.sync += value.eq(size)
+                    with m.Default():
+                        m.d.sync += value.eq(0)
                 addends.append(Addend(value, max(table)))
             sums.append(adder_tree(m, addends, name).bits)
         whole, ones = sums
@@ -217,12 +214,12 @@ class DspPair(wiring.Component):
         total: Value = Const((1 << field - 1) | 1 << 2 * field - 1, 2 * field)
         for place in range(p.accumulations):
             lane = first + place
+            # The loading weights stay for one more cycle only; from there on they are piped along.
             pair = Signal(
                 signed(p.weight_bits(p.accumulations)), name=f"pair_{lane}", reset_less=True
             )
-            # The loading weights stay for one more cycle only; from there on they are piped along.
             with m.If(self.switch[min(place, 1)]):
-                m.d.sync += pair.eq(self.pair(codes, lane, field))
+                m.d.sync += pair.eq(self.pair(codes, lane))
             weights = delayed(m, pair, place - 1, f"pair_{lane}")
             operand = delayed(m, self.vector[lane].x1, place, f"operand_{lane}")
             product = Signal(
@@ -234,17 +231,17 @@ class DspPair(wiring.Component):
             total = summed
         return total
 
-    def pair(self, codes: list[Signal], lane: int, field: int) -> Value:
-        """``w1 + (w2 << field)``, without an adder: a negative w1 takes one off w2."""
-        fmt, bits = self.packing.plan.format, self.packing.plan.lane_bits
-        first, second = (code[lane * bits :][: fmt.bits] for code in codes)
-        shape = signed(int(fmt.levels[-1]).bit_length() + 1)
+    def pair(self, codes: list[Signal], lane: int) -> Value:
+        """``w1 + (w2 << field)``; without an adder, a negative w1 lowers w2."""
+        p, fmt = self.packing, self.packing.plan.format
+        first, second = (code[lane * p.plan.lane_bits :][: fmt.bits] for code in codes)
         weights = fmt.decode(np.arange(1 << fmt.bits)).tolist()
-        negative = lookup(first, [Const(weight < 0, 1) for weight in weights])
-        lower = lookup(first, [Const(weight, shape) for weight in weights])
-        less = [Const(weight - borrow, shape) for borrow in (0, 1) for weight in weights]
-        upper = lookup(Cat(second, negative), less)
-        extension = negative.replicate(field - len(lower))
+        shape = signed(p.weight_bits(p.accumulations) - p.field(p.accumulations))
+        lower = Array(Const(weight, shape) for weight in weights)[first]
+        negative = Array(Const(weight < 0, 1) for weight in weights)[first]
+        lowered = [Const(weight - borrow, shape) for borrow in (0, 1) for weight in weights]
+        upper = Array(lowered)[Cat(second, negative)]
+        extension = negative.replicate(p.field(p.accumulations) - shape.width)
         return Cat(lower, extension, upper).as_signed()
 
 
