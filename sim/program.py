@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from compiler.cycles import run_cycles
+from compiler.cycles import BEGIN, run_cycles
 from compiler.emit import unpack_parameters
 from compiler.program import Program
 from compiler.settings import ProgramError, Run, execute
@@ -122,7 +122,7 @@ class ProgramSimulator:
                     tensors[layer.name] = self.read(layer.output)
 
         capture(0)
-        time, free, runs = 1, 0, 0
+        time, free, runs = BEGIN, 0, 0
         for event in execute(arch, program.instructions.tolist()):
             if isinstance(event, Run):
                 time = max(time, free)
