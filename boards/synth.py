@@ -31,8 +31,10 @@ _TRIM = (
     "delete t:$scopeinfo",
     "setattr -unset src t:LUT* t:INV t:MUXF* w:*",
     "setparam -unset INIT t:LUT*",
-    "rename -hide w:*",
 )
+# Amaranth names a field of an array `name[0]`, as ABC9 does the lowest bit of `name`: where such
+# an array is a port, ABC9 fails. Wires without public names cannot clash, and write shorter.
+_HIDE = "rename -hide w:*"
 
 
 @dataclass(frozen=True)
@@ -177,6 +179,8 @@ def _script(top: str, modules: list[str], family: str) -> str:
     lines += [f"hierarchy -top {top}"]
     for text, phases in _PHASES:
         lines.append(f"log {PROGRESS}{top}: {text}")
+        if "map_luts" in phases:
+            lines.append(_HIDE)
         for phase in phases:
             lines.append(
                 f"synth_xilinx -family {family} -flatten -noiopad -noclkbuf -run {phase}:{phase}"
