@@ -135,9 +135,7 @@ class Accumulator(wiring.Component):
             stored = read.data.word_select(lane, self.bits).as_signed()
             operand = Signal(signed(self.bits), name=f"operand_{lane}")
             m.d.comb += [
-                operand.eq(
-                    Mux(starts, self.bypassed[lane], Mux(repeats, self.o[lane], stored))
-                ),
+                operand.eq(Mux(starts, self.bypassed[lane], Mux(repeats, self.o[lane], stored))),
                 totals[lane].eq(word[lane] + operand),
             ]
         m.d.comb += [write.en.eq(valid), write.data.eq(totals)]
