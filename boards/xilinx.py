@@ -33,6 +33,9 @@ _TRIM = (
     "select -set registers t:FD* %co1:+[Q] w:* %i",
     "rename -hide w:* @registers %d",
 )
+# Amaranth names a field of an array `name[0]`, as ABC9 does the lowest bit of `name`: where such an
+# array is a port, ABC9 fails.
+_HIDE_FIELDS = "rename -hide w:*[[]*"
 _NETLIST = "netlist.json.gz"
 
 
@@ -112,6 +115,8 @@ def _script(top: str, modules: list[str], family: str) -> str:
     lines += [f"hierarchy -top {top}"]
     for text, phases in _PHASES:
         lines.append(f"log {PROGRESS}{top}: {text}")
+        if "map_luts" in phases:
+            lines.append(_HIDE_FIELDS)
         for phase in phases:
             lines.append(
                 f"synth_xilinx -family {family} -flatten -noiopad -noclkbuf -run {phase}:{phase}"

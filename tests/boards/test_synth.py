@@ -3,8 +3,8 @@
 import json
 
 import pytest
-from amaranth.hdl import Module, Signal
-from amaranth.lib import wiring
+from amaranth.hdl import Module, Signal, signed
+from amaranth.lib import data, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
@@ -49,6 +49,23 @@ class Store(wiring.Component):
             read.en.eq(1),
             self.o.eq(read.data),
         ]
+        return m
+
+
+class Fields(wiring.Component):
+    """Registers that are ports, of a layout with fields, and feed logic of their own."""
+
+    def __init__(self):
+        layout = data.ArrayLayout(data.ArrayLayout(signed(5), 2), 2)
+        super().__init__({"i": In(layout), "largest": Out(layout)})
+
+    def elaborate(self, platform):
+        m = Module()
+        for group in range(2):
+            for lane in range(2):
+                value, largest = self.i[group][lane], self.largest[group][lane]
+                with m.If(value > largest):
+                    m.d.sync += largest.eq(value)
         return m
 
 
@@ -108,6 +125,15 @@ def test_counts(part, carry):
     assert report.share("bram") == 0.5 / report.part.available.bram
     assert report.share("uram") == 0
     report.check({})
+
+
+def test_names_of_fields_do_not_clash(tmp_path):
+    """A port's field has the name that ABC9 gives to one of the port's bits."""
+    design = Design(Fields, (), "fields")
+    assert r"wire width 10 \largest[0]" in design.rtlil()
+    used = synthesize(design, load_part("xc7z020"), cache=Cache(tmp_path)).total
+    assert used.ff == 20
+    assert used.lut >= 4
 
 
 def test_json():

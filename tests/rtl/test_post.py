@@ -90,7 +90,7 @@ def run(groups, settings, parameters, residual, sums, stall=0.0, seed=0):
 
 
 @pytest.mark.parametrize("stall", [0.0, 0.4])
-@pytest.mark.parametrize("groups", GROUPS)
+@pytest.mark.parametrize("groups", [*GROUPS, 3])
 @pytest.mark.parametrize("span", [(-16, 15), (0, 20)])
 def test_members_in_turn(groups, span, stall):
     low, high = span
