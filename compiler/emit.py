@@ -75,6 +75,7 @@ class Emitter:
         self.weights: list[np.ndarray] = []
         self.parameters: list[np.ndarray] = []
         self.written: dict[tuple[int, ...], int] = {}
+        self.shifts: dict[int, int] = {}
         self.append(Opcode.CHECK, {"version": VERSION, "fingerprint": architecture.fingerprint})
 
     def begin(self, name: str, owner: int) -> None:
@@ -171,6 +172,14 @@ class Emitter:
         """Append parameter words; the address of the first."""
         self.parameters.append(words)
         return self.take("parameter_words", len(words))
+
+    def shift_parameter(self, shift: int) -> int:
+        """Address of the parameters without bias that shift all channels alike."""
+        if shift not in self.shifts:
+            each = np.ones((1, self.architecture.lanes), np.int64)
+            words = pack_parameters(self.architecture.accumulator_bits, 0 * each, shift * each)
+            self.shifts[shift] = self.add_parameters(words)
+        return self.shifts[shift]
 
     def run(self, path: Path, signed: bool, passes: Iterable[int]) -> None:
         """Set the passes' shifts and start a run."""

@@ -2,6 +2,8 @@
 
 from collections.abc import Callable
 
+import numpy as np
+
 from compiler import mapping
 from compiler.emit import Emitter, pack_parameters
 from compiler.mapping import Convolution
@@ -21,8 +23,6 @@ from quant.quantized import (
 )
 from rtl import engines
 from rtl.isa import COUNT, Nest, Opcode, Path
-
-import numpy as np
 
 __all__ = ["lower"]
 
@@ -53,9 +53,7 @@ def convolution(emitter: Emitter, layer: QConv) -> None:
     engine = mapping.find(architecture.engine)
     mapped = engine.map_convolution(
         architecture,
-        Convolution(
-            layer.name, layer.weight, layer.window, layer.groups, source, output, residual
-        ),
+        Convolution(layer.name, layer.weight, layer.window, layer.groups, source, output, residual),
     )
     spread = output.layout.spread
     lanes = architecture.lanes
@@ -72,8 +70,6 @@ def convolution(emitter: Emitter, layer: QConv) -> None:
 
     emitter.set(
         Opcode.POST,
-        uniform=0,
-        shift=0,
         residual=int(residual is not None),
         residual_signed=int(residual is not None and residual.format.signed),
         residual_left=left,
@@ -94,8 +90,22 @@ def convolution(emitter: Emitter, layer: QConv) -> None:
 
 def max_pool(emitter: Emitter, layer: QMaxPool) -> None:
     """The largest of each window."""
-    uniform(emitter, layer, 0)
-    window_runs(emitter, layer, layer.window)
+    check_windows(emitter, layer)
+    uniform(emitter, layer)
+    window_runs(emitter, layer, layer.window, 0)
+
+
+def check_windows(emitter: Emitter, layer: QMaxPool) -> None:
+    """Refuse windows of padding alone, whose maximum a machine does not define."""
+    window, (_, height, width) = layer.window, emitter.tensors[layer.inputs[0]].shape
+    for axis, (inputs, outputs) in enumerate(((height, layer.shape[1]), (width, layer.shape[2]))):
+        first = np.arange(outputs) * window.stride[axis] - window.padding[axis]
+        seen = first[:, None] + np.arange(window.kernel[axis]) * window.dilation[axis]
+        if not ((seen >= 0) & (seen < inputs)).any(axis=1).all():
+            raise NoMulError(
+                f"layer {layer.name}: a window of the maximum lies in the padding alone; use less "
+                f"padding"
+            )
 
 
 def add(emitter: Emitter, layer: QAdd) -> None:
@@ -108,19 +118,21 @@ def add(emitter: Emitter, layer: QAdd) -> None:
     shift, residual_shift = layer.shift - both, layer.shifts[1] - both
     check_shift(layer.name, "shift", shift)
     left, right = residual_shifts(layer.name, np.array([shift]), np.array([residual_shift]))
-    uniform(emitter, layer, shift - right, left, right)
-    window_runs(emitter, layer, Window())
+    uniform(emitter, layer, left, right)
+    window_runs(emitter, layer, Window(), shift - right)
 
 
 def requantize(emitter: Emitter, layer: QRequantize) -> None:
     """A copy whose codes are shifted to the right and clipped."""
-    uniform(emitter, layer, layer.shift - layer.left)
-    window_runs(emitter, layer, Window())
+    shift = layer.shift - layer.left
+    check_shift(layer.name, "shift", shift)
+    uniform(emitter, layer)
+    window_runs(emitter, layer, Window(), shift)
 
 
 def upsample(emitter: Emitter, layer: QUpsample) -> None:
     """Every word ``factor`` times: loops that do not move the address."""
-    uniform(emitter, layer, 0)
+    uniform(emitter, layer)
     source, output = emitter.tensors[layer.inputs[0]], emitter.tensors[layer.name]
     _, height, width = source.shape
     rows, columns = layer.factor
@@ -150,19 +162,14 @@ def upsample(emitter: Emitter, layer: QUpsample) -> None:
             1,
         )
         walk = Walk(levels, source.address + first, tile.row, tile.column * pitch)
-        bypass(emitter, layer, walk, Vector(1, 1), 1, larger)
+        bypass(emitter, layer, walk, Vector(1, 1), 1, larger, 0)
 
 
-def uniform(
-    emitter: Emitter, layer: QLayer, shift: int, residual_left: int = 0, right: int = 0
-) -> None:
-    """Post-processing that is the same for all channels; a second input is the residual."""
-    check_shift(layer.name, "shift", shift)
+def uniform(emitter: Emitter, layer: QLayer, residual_left: int = 0, right: int = 0) -> None:
+    """Settings of post-processing past the engine; a second input is the residual."""
     residual = emitter.tensors[layer.inputs[1]] if len(layer.inputs) > 1 else None
     emitter.set(
         Opcode.POST,
-        uniform=1,
-        shift=shift,
         residual=int(residual is not None),
         residual_signed=int(residual is not None and residual.format.signed),
         residual_left=residual_left,
@@ -172,8 +179,8 @@ def uniform(
     emitter.set(Opcode.RANGE, low=layer.low, high=layer.high)
 
 
-def window_runs(emitter: Emitter, layer: QLayer, window: Window) -> None:
-    """Runs past the engine in which each output is the largest code of its window."""
+def window_runs(emitter: Emitter, layer: QLayer, window: Window, shift: int) -> None:
+    """Runs past the engine in which each output is the largest code of its window, shifted."""
     source, output = emitter.tensors[layer.inputs[0]], emitter.tensors[layer.name]
     width, pitch = source.shape[2], source.pitch
     groups = emitter.architecture.groups
@@ -198,7 +205,7 @@ def window_runs(emitter: Emitter, layer: QLayer, window: Window) -> None:
         address = source.address + row * width * pitch + column
         walk = Walk(levels, address, row, column)
         vector = Vector(1, across if by_columns else 1)
-        bypass(emitter, layer, walk, vector, window.positions, tile)
+        bypass(emitter, layer, walk, vector, window.positions, tile, shift)
 
 
 def bypass(
@@ -208,12 +215,15 @@ def bypass(
     vector: Vector,
     window: int,
     tile: Tile,
+    shift: int,
 ) -> None:
     """A run past the engine that makes a tile of a layer's output."""
     source, output = emitter.tensors[layer.inputs[0]], emitter.tensors[layer.name]
     residual = emitter.tensors[layer.inputs[1]] if len(layer.inputs) > 1 else None
     emitter.activations(activations, vector, source)
     emitter.walk(Nest.SUM, Walk((Level(1), Level(window), Level(1), Level(tile.words))))
+    words = Level(tile.members), Level(tile.word_columns), Level(tile.rows), Level(tile.groups)
+    emitter.walk(Nest.PARAMETER, Walk(words, emitter.shift_parameter(shift)))
     emitter.outputs(tile, output, residual)
     emitter.run(Path.BYPASS, source.format.signed, (0,))
 

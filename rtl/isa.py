@@ -120,13 +120,10 @@ LAYOUTS: dict[Opcode, data.StructLayout] = {
     Opcode.ENGINE: data.StructLayout({"settings": 48}),
     # Sums of this pass are shifted left before they are accumulated.
     Opcode.PASS: data.StructLayout({"index": 4, "shift": 4}),
-    # Post-processing; see Range. `uniform`: no bias, and this shift, for all channels. The
-    # residual is shifted left by `residual_left`, and `right` shifts the sum of both once more.
-    # `logarithmic`: the code written is the logarithmic one.
+    # Post-processing; see Range. The residual is shifted left by `residual_left`, and `right`
+    # shifts the sum of both once more. `logarithmic`: the code written is the logarithmic one.
     Opcode.POST: data.StructLayout(
         {
-            "uniform": 1,
-            "shift": SHIFT,
             "residual": 1,
             "residual_signed": 1,
             "residual_left": 2,

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from compiler.cycles import run_cycles
+from compiler.cycles import BEFORE, run_cycles
 from compiler.emit import unpack_parameters
 from compiler.program import Program
 from compiler.settings import ProgramError, Run, execute
@@ -62,9 +62,7 @@ class ProgramSimulator:
         self.architecture = program.architecture
         self.engine = engines.find(self.architecture.engine)
         bits = self.architecture.accumulator_bits
-        self.bias, self.shift = unpack_parameters(
-            bits, program.parameters, self.architecture.lanes
-        )
+        self.bias, self.shift = unpack_parameters(bits, program.parameters, self.architecture.lanes)
 
     def run(
         self, codes: np.ndarray, progress: Callable[[int], None] | None = None
@@ -124,7 +122,7 @@ class ProgramSimulator:
                     tensors[layer.name] = self.read(layer.output)
 
         capture(0)
-        time, free, runs = 1, 0, 0
+        time, free, runs = BEFORE, 0, 0
         for event in execute(arch, program.instructions.tolist()):
             if isinstance(event, Run):
                 time = max(time, free)
@@ -252,9 +250,9 @@ class ProgramSimulator:
         sums = self.engine.model(
             self.architecture.engine_config, settings, weights[first:last], words
         )
-        sums = sums.reshape(
-            len(words), groups, passes, reductions, positions, *sums.shape[2:]
-        ).sum(axis=3)
+        sums = sums.reshape(len(words), groups, passes, reductions, positions, *sums.shape[2:]).sum(
+            axis=3
+        )
         shifts = np.array([run.settings.get(Opcode.PASS, p)["shift"] for p in range(passes)])
         reach = 1 << self.architecture.pass_shift_bits
         self.require(run, shifts.max() < reach, "PASS shifts further than the machine can")
@@ -318,17 +316,11 @@ class ProgramSimulator:
         self.require(run, not post["logarithmic"], "the machine has no logarithmic codes")
         images, words, members, lanes = finished.shape
         total = finished.reshape(images, words * members, lanes)
-        shift: np.ndarray | int = post["shift"]
-        if not post["uniform"]:
-            addresses = run.addresses(Nest.PARAMETER, 1 << ADDRESS.width)
-            self.require(
-                run, len(addresses) == words * members, "PARAMETER and SUM differ in words"
-            )
-            self.require(
-                run, addresses.max() < len(self.bias), "reads parameters that nothing wrote"
-            )
-            total = self.wrap(total + self.bias[addresses])
-            shift = self.shift[addresses]
+        addresses = run.addresses(Nest.PARAMETER, 1 << ADDRESS.width)
+        self.require(run, len(addresses) == words * members, "PARAMETER and SUM differ in words")
+        self.require(run, addresses.max() < len(self.bias), "reads parameters that nothing wrote")
+        total = self.wrap(total + self.bias[addresses])
+        shift = self.shift[addresses]
         # (t / 2**shift + (r << left)) / 2**right over one denominator.
         total = total + (residual << post["residual_left"] + shift)
         return requantize(total, shift + post["right"], limits["low"], limits["high"])
@@ -375,9 +367,7 @@ class ActivationReads:
         addresses = run.addresses(Nest.ACTIVATION, 1 << ADDRESS.width)[:, None, None] + offsets
         addresses %= 1 << ADDRESS.width
         depth = architecture.memory.feature_words
-        require(
-            run, addresses[inside].max(initial=0) < depth, "reads features that are not there"
-        )
+        require(run, addresses[inside].max(initial=0) < depth, "reads features that are not there")
         return cls(np.where(inside, addresses, 0), inside)
 
     def words(self, features: np.ndarray, part: slice) -> np.ndarray:

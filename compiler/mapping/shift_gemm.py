@@ -16,8 +16,6 @@ import dataclasses
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-import numpy as np
-
 from compiler.mapping import Convolution, EngineRun, Mapping, Timing
 from compiler.mapping.reading import InputBlocks, Reading, readings
 from compiler.mapping.weights import choose_passes, weight_tiles
@@ -215,9 +213,7 @@ def splits(config: ShiftGemmConfig, convolution: Convolution, reads: InputBlocks
     blocks = output.layout.blocks
     for exponent in range(config.groups.bit_length()):
         split = 1 << exponent
-        if split in (1, config.groups):
-            yield split
-        elif (
+        if split in (1, config.groups) or (
             blocks == split == output.pitch
             and (residual is None or residual.pitch == split)
             and reads.stride == 0

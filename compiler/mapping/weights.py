@@ -7,6 +7,7 @@ from compiler.mapping.reading import NOTHING, InputBlocks, Reading
 from compiler.terms import fewest_passes, largest_exponent
 from quant.errors import NoMulError
 from quant.numbers import to_terms
+from quant.weight_formats import weight_format
 from rtl.architecture import Architecture
 from rtl.engines.shift_gemm import ShiftGemm, ShiftGemmConfig
 from rtl.isa import MAX_PASSES
@@ -26,7 +27,7 @@ def choose_passes(
     Returns shifts, and int64 ``[passes, *weights.shape]`` of levels.
     """
     config: ShiftGemmConfig = architecture.engine_config
-    fmt = config.format
+    fmt = weight_format(config.weights)
     size = np.abs(np.asarray(weights, np.int64))
     reach = 1 << architecture.pass_shift_bits
     for shift in range(reach):
@@ -80,11 +81,11 @@ def weight_tiles(
     ``[blocks, lanes]``.
     """
     blocks = convolution.output.layout.blocks
-    fmt = config.format
+    fmt = weight_format(config.weights)
     words, correction = [], np.zeros((blocks, config.lanes), np.int64)
     for first in range(0, blocks, split):
         tiles = np.zeros(
-            (len(shifts), 1 if kept else reading.steps, split, config.lanes, config.vector_lanes),
+            (len(shifts), 1 if kept else reading.steps, split, config.lanes, config.column_lanes),
             np.int64,
         )
         for block in range(first, min(first + split, blocks)):
@@ -95,7 +96,7 @@ def weight_tiles(
                 excess = excess + (dense << config.activation_bits - 1)
             each = excess.sum(axis=(1, 3)) << np.array(shifts)[:, None]
             correction[block] = each.sum(axis=0)
-        codes = fmt.encode(tiles.reshape(-1, config.vector_lanes))
+        codes = fmt.encode(tiles.reshape(-1, config.column_lanes))
         words.append(pack(codes, fmt.bits))
     return np.concatenate(words), correction
 
@@ -127,4 +128,4 @@ def block_tiles(
     tiles[reading.blocks == NOTHING] = 0
     # step, word, pass, output lane, input lane
     tiles = tiles.transpose(2, 0, 3, 1, 4)
-    return tiles.reshape(passes, reading.steps, lanes, config.vector_lanes)
+    return tiles.reshape(passes, reading.steps, lanes, config.column_lanes)

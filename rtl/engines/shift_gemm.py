@@ -45,25 +45,25 @@ class ShiftGemmConfig:
         return weight_format(self.weights)
 
     @property
-    def vector_lanes(self) -> int:
+    def column_lanes(self) -> int:
         """Lanes of a column."""
         return self.lanes * self.vector_words
 
     @property
     def weight_bits(self) -> int:
         """Width of a weight word: the codes of one column."""
-        return self.vector_lanes * self.format.bits
+        return self.column_lanes * self.format.bits
 
     @property
     def sum_bits(self) -> int:
         """Width of a signed sum of a column."""
         largest = int(self.format.levels[-1]) * ((1 << self.activation_bits) - 1)
-        return (largest * self.vector_lanes).bit_length() + 1
+        return (largest * self.column_lanes).bit_length() + 1
 
     @property
     def macs_per_cycle(self) -> int:
         """Weights multiplied and added in a cycle."""
-        return self.vector_lanes * self.lanes * self.groups
+        return self.column_lanes * self.lanes * self.groups
 
     @property
     def latency(self) -> int:
@@ -98,12 +98,12 @@ class ShiftGemm:
         """Exact sums: activations [..., words, P, T, N] to int64 [..., words, P, N]."""
         lanes, split = config.lanes, 1 << settings["split"]
         vectors = settings["last_vector"] + 1
-        codes = unpack(weights, config.format.bits, config.vector_lanes)
-        tiles = config.format.decode(codes).reshape(-1, split, lanes, config.vector_lanes)
+        codes = unpack(weights, config.format.bits, config.column_lanes)
+        tiles = config.format.decode(codes).reshape(-1, split, lanes, config.column_lanes)
         flip = settings["signed"] << config.activation_bits - 1
         a = np.asarray(activations) ^ flip
         *images, words, groups = a.shape[:-2]
-        a = a.reshape(*images, len(tiles), vectors, groups, config.vector_lanes)
+        a = a.reshape(*images, len(tiles), vectors, groups, config.column_lanes)
         excess = cls.excess(config, tiles).sum(axis=-1)
         sums = np.empty((*a.shape[:-1], lanes), np.int64)
         for group in range(groups):
