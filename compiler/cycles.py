@@ -26,7 +26,7 @@ QUEUE = 4
 LEAVE = 1
 """From the start of a word's post-processing until it counts as waiting no more."""
 RESERVE = 5
-"""No vector is taken while fewer words of the queue than these and the engine's latency are free."""
+"""No vector is taken while fewer words of the queue are free than these and the latency."""
 AFTER = 8
 """From the end of the last word's post-processing to the end of the run."""
 

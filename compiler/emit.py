@@ -39,7 +39,7 @@ def pack_parameters(bits: int, bias: np.ndarray, shift: np.ndarray) -> np.ndarra
 
 
 def unpack_parameters(bits: int, words: np.ndarray, lanes: int) -> tuple[np.ndarray, np.ndarray]:
-    """The inverse of :func:`pack_parameters`: bias (signed) and shift, int64 ``[blocks, lanes]``."""
+    """The inverse of :func:`pack_parameters`: signed bias and shift: int64 ``[blocks, lanes]``."""
     fields = unpack(words, bits + SHIFT.width, lanes)
     bias = fields & ((1 << bits) - 1)
     return bias - (bias >> bits - 1 << bits), fields >> bits

@@ -45,8 +45,8 @@ def convolution(emitter: Emitter, layer: QConv) -> None:
     left = right = 0
     if residual is not None:
         left, right = residual_shifts(layer.name, layer.shift, layer.residual_shift)
-    for shift in (int(layer.shift.min()) - right, int(layer.shift.max()) - right):
-        check_shift(layer.name, "shift", shift)
+    for extreme in (layer.shift.min(), layer.shift.max()):
+        check_shift(layer.name, "shift", int(extreme) - right)
     sums = convolution_limits(layer, emitter.limits[layer.inputs[0]])
     check_sum(layer.name, sums, architecture.accumulator_bits)
 

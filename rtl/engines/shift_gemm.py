@@ -14,7 +14,7 @@ __all__ = ["ENGINE", "ShiftGemm", "ShiftGemmConfig"]
 
 @dataclass(frozen=True)
 class ShiftGemmConfig:
-    """Size of the array: ``groups`` groups of ``lanes`` columns of ``lanes * vector_words`` lanes."""
+    """Size of the array: ``groups`` times ``lanes`` columns of ``lanes * vector_words`` lanes."""
 
     lanes: int
     vector_words: int
