@@ -39,9 +39,7 @@ def test_between_the_blocks_stand_others():
 
 def test_an_unfolded_image():
     unfolding = Unfolding(3, 1)
-    tensor = PlacedTensor(
-        "x", (2, 4, 5), Format(8, True, 0), 0, Layout.default(6, 8), 1, unfolding
-    )
+    tensor = PlacedTensor("x", (2, 4, 5), Format(8, True, 0), 0, Layout.default(6, 8), 1, unfolding)
     assert tensor.stored == (6, 5, 5)
     assert tensor.words == 25
     codes = np.random.default_rng(0).integers(-128, 128, (2, 2, 4, 5))

@@ -54,10 +54,12 @@ def test_residual_shifts(by):
 
 @pytest.mark.parametrize("by", [-4, 4])
 def test_residuals_too_far_away(by):
-    with pytest.raises(NoMulError, match="layer x: the residual's fraction .* differ by 4, .*at m"):
+    with pytest.raises(
+        NoMulError, match=r"layer x: the residual's fraction .* differ by 4, .*at m"
+    ):
         residual_shifts("x", np.array([6]), np.array([6 - by]))
 
 
 def test_residuals_that_differ_between_channels():
-    with pytest.raises(NoMulError, match="layer x: .* is 1 in one channel and 2 in another"):
+    with pytest.raises(NoMulError, match=r"layer x: .* is 1 in one channel and 2 in another"):
         residual_shifts("x", np.array([5, 5]), np.array([3, 4]))
