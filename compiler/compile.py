@@ -140,8 +140,8 @@ def place_tensors(
             prepared.pitch(buffer),
             tensor.unfolding,
         )
-    for tensor in result.values():
-        check_columns(tensor)
+    for placed in result.values():
+        check_columns(placed)
     return result
 
 

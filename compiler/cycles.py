@@ -11,20 +11,22 @@ from compiler.settings import Run, execute
 from rtl.architecture import Architecture
 from rtl.isa import Nest, Opcode, Path
 
-__all__ = ["Cycles", "predict", "run_cycles"]
+__all__ = ["BEFORE", "Cycles", "predict", "run_cycles"]
 
-BEGIN = 2
-"""Cycle in which the first instruction executes."""
+BEFORE = 2
+"""From the start of a program to its first instruction."""
 FIRST_WEIGHT = 3
 """From ``RUN`` to the first word of weights that the engine takes."""
-FIRST_VECTOR = 6
-"""From ``RUN`` to the first vector."""
-ENTER = 4
-"""From sums to the first cycle that sees them in the queue, if they are finished."""
+FIRST_BYPASS = 5
+"""From ``RUN`` to the first vector of a run past the engine."""
+BYPASS_LATENCY = 1
+"""From a vector of such a run to its sums."""
+QUEUE = 4
+"""From a finishing word of sums until it counts as waiting; then post-processing may start."""
 LEAVE = 1
-"""From the start of post-processing of a word to the first cycle that sees its place free."""
-POST = 9
-"""From the start of post-processing of a member to the end of a run with it."""
+"""From the start of a word's post-processing until it counts as waiting no more."""
+AFTER = 8
+"""From the end of the last word's post-processing to the end of the run."""
 
 
 @dataclass(frozen=True)
@@ -50,24 +52,25 @@ def run_cycles(architecture: Architecture, run: Run) -> int:
     positions, reductions, passes, groups = run.counts(Nest.SUM)
     if run.path is Path.ENGINE:
         timing = mapping.find(architecture.engine).timing(architecture.engine_config, run)
-        first = max(FIRST_WEIGHT + timing.first, FIRST_VECTOR)
+        first = FIRST_WEIGHT + timing.first
     else:
         vectors = positions * reductions * passes * groups
-        timing = Timing(0, vectors, vectors, 0)
-        first = FIRST_VECTOR
+        timing = Timing(0, vectors, vectors, BYPASS_LATENCY)
+        first = FIRST_BYPASS
     shape = (groups, passes * reductions, positions)
+    members = architecture.groups
+    waiting = arrivals(timing, first, shape)
+    start = starts(waiting, members)
     room = architecture.memory.queue_words - architecture.words_under_way - 1
-    start = starts(timing, first, shape, architecture.groups)
-    entered = arrivals(timing, first, shape)
-    if most_waiting(entered, start) > room:
-        last = last_start(timing, first, shape, architecture.groups, room)
+    if most_waiting(waiting, start) > room:
+        last = last_start(timing, first, shape, members, room)
     else:
         last = int(start[-1])
-    return last + architecture.groups - 1 + POST
+    return last + members + AFTER
 
 
 def arrivals(timing: Timing, first: int, shape: tuple[int, int, int]) -> np.ndarray:
-    """First cycle that sees each finished word in the queue, if no vector has to wait for room.
+    """Cycle from which each finished word waits in the queue, if no vector has to wait for room.
 
     ``shape`` counts groups of outputs, rounds of reduction, and words of sums of a round.
     """
@@ -75,20 +78,19 @@ def arrivals(timing: Timing, first: int, shape: tuple[int, int, int]) -> np.ndar
     group, position = np.arange(groups)[:, None], np.arange(positions)
     vector = ((group * rounds + rounds - 1) * positions + position).reshape(-1)
     taken = first + vector // timing.vectors * timing.tile + vector % timing.vectors
-    return taken + timing.latency + ENTER
+    return taken + timing.latency + QUEUE
 
 
-def starts(timing: Timing, first: int, shape: tuple[int, int, int], members: int) -> np.ndarray:
+def starts(waiting: np.ndarray, members: int) -> np.ndarray:
     """Cycle in which post-processing of each finished word starts: one takes ``members`` cycles."""
-    ready = arrivals(timing, first, shape)
-    before = members * np.arange(len(ready))
-    return np.maximum.accumulate(ready - before) + before
+    before = members * np.arange(len(waiting))
+    return np.maximum.accumulate(waiting - before) + before
 
 
-def most_waiting(entered: np.ndarray, start: np.ndarray) -> int:
-    """Most words that ever stand in the queue."""
-    left = np.searchsorted(start + LEAVE, entered, side="right")
-    return int((np.arange(1, len(entered) + 1) - left).max())
+def most_waiting(waiting: np.ndarray, start: np.ndarray) -> int:
+    """Most words that ever wait."""
+    left = np.searchsorted(start + LEAVE, waiting, side="right")
+    return int((np.arange(1, len(waiting) + 1) - left).max())
 
 
 def last_start(
@@ -96,12 +98,12 @@ def last_start(
 ) -> int:
     """Cycle in which the last word's post-processing starts, vector by vector.
 
-    A vector is taken only while at most ``room`` words stand in the queue.
+    A vector is taken only while at most ``room`` words wait.
     """
     groups, rounds, positions = shape
-    entered: list[int] = []
+    waiting: list[int] = []
     start: list[int] = []
-    entering = leaving = 0
+    entered = left = 0
     taken = first - 1
     of_tile, tile_start = timing.vectors, first - timing.tile
     for _ in range(groups):
@@ -111,20 +113,19 @@ def last_start(
                 of_tile = 0
                 taken = max(taken, tile_start + timing.tile)
             while True:
-                while entering < len(entered) and entered[entering] <= taken:
-                    entering += 1
-                while leaving < len(start) and start[leaving] + LEAVE <= taken:
-                    leaving += 1
-                if entering - leaving <= room:
+                while entered < len(waiting) and waiting[entered] <= taken:
+                    entered += 1
+                while left < len(start) and start[left] + LEAVE <= taken:
+                    left += 1
+                if entered - left <= room:
                     break
-                taken = start[leaving] + LEAVE
+                taken += 1
             if of_tile == 0:
                 tile_start = taken
             of_tile += 1
             if step >= (rounds - 1) * positions:
-                arrival = taken + timing.latency + ENTER
-                entered.append(arrival)
-                start.append(max(arrival, start[-1] + members if start else 0))
+                waiting.append(taken + timing.latency + QUEUE)
+                start.append(max(waiting[-1], start[-1] + members if start else 0))
     return start[-1]
 
 
@@ -133,7 +134,7 @@ def predict(architecture: Architecture, instructions: Sequence[int]) -> Cycles:
 
     Errors: :class:`~compiler.settings.ProgramError` for a program that a machine would refuse.
     """
-    time, free = BEGIN, 0
+    time, free = BEFORE, 0
     layers: dict[int, int] = {}
     owner, begin = None, 0
     for event in execute(architecture, instructions):

@@ -39,7 +39,7 @@ def pack_parameters(bits: int, bias: np.ndarray, shift: np.ndarray) -> np.ndarra
 
 
 def unpack_parameters(bits: int, words: np.ndarray, lanes: int) -> tuple[np.ndarray, np.ndarray]:
-    """The inverse of :func:`pack_parameters`: bias (signed) and shift, int64 ``[blocks, lanes]``."""
+    """The inverse of :func:`pack_parameters`: signed bias and shift: int64 ``[blocks, lanes]``."""
     fields = unpack(words, bits + SHIFT.width, lanes)
     bias = fields & ((1 << bits) - 1)
     return bias - (bias >> bits - 1 << bits), fields >> bits
@@ -74,8 +74,8 @@ class Emitter:
         self.overflow: dict[str, str] = {}
         self.weights: list[np.ndarray] = []
         self.parameters: list[np.ndarray] = []
-        self.uniform: dict[int, int] = {}
         self.written: dict[tuple[int, ...], int] = {}
+        self.shifts: dict[int, int] = {}
         self.append(Opcode.CHECK, {"version": VERSION, "fingerprint": architecture.fingerprint})
 
     def begin(self, name: str, owner: int) -> None:
@@ -173,14 +173,13 @@ class Emitter:
         self.parameters.append(words)
         return self.take("parameter_words", len(words))
 
-    def uniform_parameters(self, shift: int) -> int:
-        """Address of a parameter word without a bias and with one shift for all lanes."""
-        if shift not in self.uniform:
-            lanes = self.architecture.lanes
-            bias, shifts = np.zeros((1, lanes), np.int64), np.full((1, lanes), shift)
-            words = pack_parameters(self.architecture.accumulator_bits, bias, shifts)
-            self.uniform[shift] = self.add_parameters(words)
-        return self.uniform[shift]
+    def shift_parameter(self, shift: int) -> int:
+        """Address of the parameters without bias that shift all channels alike."""
+        if shift not in self.shifts:
+            each = np.ones((1, self.architecture.lanes), np.int64)
+            words = pack_parameters(self.architecture.accumulator_bits, 0 * each, shift * each)
+            self.shifts[shift] = self.add_parameters(words)
+        return self.shifts[shift]
 
     def run(self, path: Path, signed: bool, passes: Iterable[int]) -> None:
         """Set the passes' shifts and start a run."""

@@ -8,7 +8,7 @@ import numpy as np
 
 from quant.graph import Shape
 
-__all__ = ["Layout", "Unfolding"]
+__all__ = ["FOLDED", "Layout", "Unfolding"]
 
 UNUSED = -1
 
@@ -126,3 +126,7 @@ class Unfolding:
     def fold(self, codes: np.ndarray, shape: Shape) -> np.ndarray:
         """The inverse of :meth:`unfold`; ``shape`` is that of the image."""
         return codes[:, : shape[0], self.top :]
+
+
+FOLDED = Unfolding()
+"""A tensor as it is."""

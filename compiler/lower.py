@@ -45,8 +45,8 @@ def convolution(emitter: Emitter, layer: QConv) -> None:
     left = right = 0
     if residual is not None:
         left, right = residual_shifts(layer.name, layer.shift, layer.residual_shift)
-    for shift in (int(layer.shift.min()) - right, int(layer.shift.max()) - right):
-        check_shift(layer.name, "shift", shift)
+    for extreme in (layer.shift.min(), layer.shift.max()):
+        check_shift(layer.name, "shift", int(extreme) - right)
     sums = convolution_limits(layer, emitter.limits[layer.inputs[0]])
     check_sum(layer.name, sums, architecture.accumulator_bits)
 
@@ -90,7 +90,22 @@ def convolution(emitter: Emitter, layer: QConv) -> None:
 
 def max_pool(emitter: Emitter, layer: QMaxPool) -> None:
     """The largest of each window."""
-    window_runs(emitter, layer, layer.window, uniform(emitter, layer, 0))
+    check_windows(emitter, layer)
+    uniform(emitter, layer)
+    window_runs(emitter, layer, layer.window, 0)
+
+
+def check_windows(emitter: Emitter, layer: QMaxPool) -> None:
+    """Refuse windows of padding alone, whose maximum a machine does not define."""
+    window, (_, height, width) = layer.window, emitter.tensors[layer.inputs[0]].shape
+    for axis, (inputs, outputs) in enumerate(((height, layer.shape[1]), (width, layer.shape[2]))):
+        first = np.arange(outputs) * window.stride[axis] - window.padding[axis]
+        seen = first[:, None] + np.arange(window.kernel[axis]) * window.dilation[axis]
+        if not ((seen >= 0) & (seen < inputs)).any(axis=1).all():
+            raise NoMulError(
+                f"layer {layer.name}: a window of the maximum lies in the padding alone; use less "
+                f"padding"
+            )
 
 
 def add(emitter: Emitter, layer: QAdd) -> None:
@@ -103,18 +118,21 @@ def add(emitter: Emitter, layer: QAdd) -> None:
     shift, residual_shift = layer.shift - both, layer.shifts[1] - both
     check_shift(layer.name, "shift", shift)
     left, right = residual_shifts(layer.name, np.array([shift]), np.array([residual_shift]))
-    parameters = uniform(emitter, layer, shift - right, left, right)
-    window_runs(emitter, layer, Window(), parameters)
+    uniform(emitter, layer, left, right)
+    window_runs(emitter, layer, Window(), shift - right)
 
 
 def requantize(emitter: Emitter, layer: QRequantize) -> None:
     """A copy whose codes are shifted to the right and clipped."""
-    window_runs(emitter, layer, Window(), uniform(emitter, layer, layer.shift - layer.left))
+    shift = layer.shift - layer.left
+    check_shift(layer.name, "shift", shift)
+    uniform(emitter, layer)
+    window_runs(emitter, layer, Window(), shift)
 
 
 def upsample(emitter: Emitter, layer: QUpsample) -> None:
     """Every word ``factor`` times: loops that do not move the address."""
-    parameters = uniform(emitter, layer, 0)
+    uniform(emitter, layer)
     source, output = emitter.tensors[layer.inputs[0]], emitter.tensors[layer.name]
     _, height, width = source.shape
     rows, columns = layer.factor
@@ -144,17 +162,11 @@ def upsample(emitter: Emitter, layer: QUpsample) -> None:
             1,
         )
         walk = Walk(levels, source.address + first, tile.row, tile.column * pitch)
-        bypass(emitter, layer, walk, Vector(1, 1), 1, larger, parameters)
+        bypass(emitter, layer, walk, Vector(1, 1), 1, larger, 0)
 
 
-def uniform(
-    emitter: Emitter, layer: QLayer, shift: int, residual_left: int = 0, right: int = 0
-) -> int:
-    """Post-processing that is the same for all channels; a second input is the residual.
-
-    Returns the address of the parameters: no bias and one shift.
-    """
-    check_shift(layer.name, "shift", shift)
+def uniform(emitter: Emitter, layer: QLayer, residual_left: int = 0, right: int = 0) -> None:
+    """Settings of post-processing past the engine; a second input is the residual."""
     residual = emitter.tensors[layer.inputs[1]] if len(layer.inputs) > 1 else None
     emitter.set(
         Opcode.POST,
@@ -165,11 +177,10 @@ def uniform(
         logarithmic=int(layer.format.logarithmic),
     )
     emitter.set(Opcode.RANGE, low=layer.low, high=layer.high)
-    return emitter.uniform_parameters(shift)
 
 
-def window_runs(emitter: Emitter, layer: QLayer, window: Window, parameters: int) -> None:
-    """Runs past the engine in which each output is the largest code of its window."""
+def window_runs(emitter: Emitter, layer: QLayer, window: Window, shift: int) -> None:
+    """Runs past the engine in which each output is the largest code of its window, shifted."""
     source, output = emitter.tensors[layer.inputs[0]], emitter.tensors[layer.name]
     width, pitch = source.shape[2], source.pitch
     groups = emitter.architecture.groups
@@ -194,7 +205,7 @@ def window_runs(emitter: Emitter, layer: QLayer, window: Window, parameters: int
         address = source.address + row * width * pitch + column
         walk = Walk(levels, address, row, column)
         vector = Vector(1, across if by_columns else 1)
-        bypass(emitter, layer, walk, vector, window.positions, tile, parameters)
+        bypass(emitter, layer, walk, vector, window.positions, tile, shift)
 
 
 def bypass(
@@ -204,15 +215,15 @@ def bypass(
     vector: Vector,
     window: int,
     tile: Tile,
-    parameters: int,
+    shift: int,
 ) -> None:
     """A run past the engine that makes a tile of a layer's output."""
     source, output = emitter.tensors[layer.inputs[0]], emitter.tensors[layer.name]
     residual = emitter.tensors[layer.inputs[1]] if len(layer.inputs) > 1 else None
     emitter.activations(activations, vector, source)
     emitter.walk(Nest.SUM, Walk((Level(1), Level(window), Level(1), Level(tile.words))))
-    members = Level(emitter.architecture.groups)
-    emitter.walk(Nest.PARAMETER, Walk((members, Level(1), Level(tile.words)), parameters))
+    words = Level(tile.members), Level(tile.word_columns), Level(tile.rows), Level(tile.groups)
+    emitter.walk(Nest.PARAMETER, Walk(words, emitter.shift_parameter(shift)))
     emitter.outputs(tile, output, residual)
     emitter.run(Path.BYPASS, source.format.signed, (0,))
 

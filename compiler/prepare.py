@@ -12,7 +12,7 @@ import dataclasses
 from dataclasses import dataclass, field
 
 from compiler import rewrite
-from compiler.layout import Layout, Unfolding
+from compiler.layout import FOLDED, Layout, Unfolding
 from compiler.memory import Buffer
 from quant.graph import Shape
 from quant.numbers import Format
@@ -39,7 +39,7 @@ class Tensor:
     low: int
     high: int
     layout: Layout
-    unfolding: Unfolding = Unfolding()
+    unfolding: Unfolding = FOLDED
 
 
 @dataclass(frozen=True)
@@ -163,12 +163,12 @@ def input_unfolding(graph: QuantizedGraph, lanes: int) -> Unfolding:
     """How the image is stored: unfolded where a convolution is all that reads it."""
     readers = [layer for layer in graph.layers if graph.input in layer.inputs]
     if len(readers) != 1 or graph.output == graph.input:
-        return Unfolding()
+        return FOLDED
     reader = readers[0]
     if not isinstance(reader, QConv) or reader.inputs.count(graph.input) != 1:
-        return Unfolding()
+        return FOLDED
     if reader.inputs[0] != graph.input:
-        return Unfolding()
+        return FOLDED
     return rewrite.unfolding_of(reader, lanes)
 
 

@@ -7,7 +7,7 @@ import dataclasses
 
 import numpy as np
 
-from compiler.layout import Unfolding
+from compiler.layout import FOLDED, Unfolding
 from compiler.widths import check_shift
 from quant.graph import Window
 from quant.quantized import QAdd, QAvgPool, QConv, QLayer, QRequantize
@@ -80,7 +80,7 @@ def unfolding_of(layer: QConv, lanes: int) -> Unfolding:
     """How the input of a convolution of few channels is best stored."""
     channels, kernel_rows = layer.weight.shape[1], layer.window.kernel[0]
     if layer.groups > 1 or layer.window.dilation[0] > 1 or 2 * channels > lanes or kernel_rows == 1:
-        return Unfolding()
+        return FOLDED
     return Unfolding(min(kernel_rows, lanes // channels), layer.window.padding[0])
 
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from compiler.layout import Layout, Unfolding
+from compiler.layout import FOLDED, Layout, Unfolding
 from quant.graph import Shape
 from quant.numbers import Format
 from rtl.packing import pack, unpack
@@ -39,7 +39,7 @@ class PlacedTensor:
     address: int
     layout: Layout
     pitch: int
-    unfolding: Unfolding = Unfolding()
+    unfolding: Unfolding = FOLDED
 
     @property
     def stored(self) -> Shape:

@@ -58,8 +58,8 @@ def residual_shifts(name: str, shift: np.ndarray, residual_shift: np.ndarray) ->
     if abs(by) > RESIDUAL_REACH:
         raise NoMulError(
             f"layer {name}: the residual's fraction and the output's differ by {abs(by)}, a "
-            f"machine shifts a residual by at most {RESIDUAL_REACH}; calibrate again, or requantize "
-            f"the residual to a fraction nearer to the output's"
+            f"machine shifts a residual by at most {RESIDUAL_REACH}; calibrate again, or bring the "
+            f"residual to a fraction nearer to the output's"
         )
     return max(-by, 0), max(by, 0)
 

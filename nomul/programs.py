@@ -51,11 +51,10 @@ def cycles_table(program: Program) -> None:
 def memory_use(program: Program) -> list[tuple[str, int, int]]:
     """Name, words used and words there of each memory that the compiler fills."""
     sizes = program.architecture.memory
-    bank = sizes.feature_words
     tensors = [program.input, *(layer.output for layer in program.layers)]
-    ends = [tensor.address % bank + tensor.words for tensor in tensors]
+    ends = [tensor.address + tensor.words for tensor in tensors]
     return [
-        ("features, a bank", max(ends), bank),
+        ("features", max(ends), sizes.feature_words),
         ("weights", len(program.weights), sizes.weight_words),
         ("parameters", len(program.parameters), sizes.parameter_words),
         ("instructions", len(program.instructions), sizes.instruction_words),

@@ -9,15 +9,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from compiler.cycles import BEGIN, run_cycles
+from compiler.cycles import BEFORE, run_cycles
 from compiler.emit import unpack_parameters
 from compiler.program import Program
 from compiler.settings import ProgramError, Run, execute
 from quant.errors import NoMulError
 from quant.numbers import requantize, to_log
 from rtl import engines
-from rtl.architecture import Architecture
-from rtl.isa import ADDRESS, COORDINATE, Nest, Opcode, Path
+from rtl.isa import ADDRESS, Nest, Opcode, Path
+from sim.reads import ActivationReads
 
 __all__ = ["ProgramResult", "ProgramSimulator"]
 
@@ -122,7 +122,7 @@ class ProgramSimulator:
                     tensors[layer.name] = self.read(layer.output)
 
         capture(0)
-        time, free, runs = BEGIN, 0, 0
+        time, free, runs = BEFORE, 0, 0
         for event in execute(arch, program.instructions.tolist()):
             if isinstance(event, Run):
                 time = max(time, free)
@@ -145,6 +145,11 @@ class ProgramSimulator:
         finished = self.finished(run, reads, self.features)
         members = finished.shape[2]
         written = self.written(run, finished.shape[1])
+        if run.path is Path.BYPASS:
+            seen = reads.inside[:, :, 0].reshape(finished.shape[1], -1, members).any(axis=1)
+            self.require(
+                run, bool(seen.reshape(-1)[written].all()), "a window lies wholly outside the map"
+            )
         residual, residual_read = self.residual(run, finished.shape[1] * members)
         codes = self.post_process(run, finished, residual)
         target = run.addresses(Nest.OUTPUT, 1 << ADDRESS.width)
@@ -167,7 +172,7 @@ class ProgramSimulator:
     def check_reads(
         self,
         run: Run,
-        reads: "ActivationReads",
+        reads: ActivationReads,
         finished: np.ndarray,
         target: np.ndarray,
         written: np.ndarray,
@@ -198,7 +203,7 @@ class ProgramSimulator:
         last = index // int(np.prod(counts[:level])) % counts[level] == counts[level] - 1
         return ~last | (index % members < setting["count"])
 
-    def finished(self, run: Run, reads: "ActivationReads", features: np.ndarray) -> np.ndarray:
+    def finished(self, run: Run, reads: ActivationReads, features: np.ndarray) -> np.ndarray:
         """Finished words of sums, int64 ``[N, words, P, lanes]``, some groups at a time."""
         positions, reductions, passes, groups = run.counts(Nest.SUM)
         vectors = positions * reductions * passes
@@ -266,14 +271,14 @@ class ProgramSimulator:
             return
         depth = self.architecture.memory.accumulator_words
         addresses = run.addresses(Nest.SUM, depth).reshape(groups, -1, positions)
-        same = (addresses == addresses[:, :1]).all()
-        distinct = (np.diff(np.sort(addresses[:, 0], axis=1), axis=1) > 0).all()
+        same = bool((addresses == addresses[:, :1]).all())
+        distinct = bool((np.diff(np.sort(addresses[:, 0], axis=1), axis=1) > 0).all())
         self.require(run, same and distinct, "sums of different outputs share an accumulator")
 
     def largest(
-        self, run: Run, reads: "ActivationReads", words: np.ndarray, part: slice, groups: int
+        self, run: Run, reads: ActivationReads, words: np.ndarray, part: slice, groups: int
     ) -> np.ndarray:
-        """Largest codes of some windows, of word 0 of each column group: ``[N, words, P, lanes]``."""
+        """Largest codes of some windows, word 0 of each column group: ``[N, words, P, lanes]``."""
         signed = bool(run.fields["signed"])
         codes = self.extend(words[:, :, :, 0], signed)
         smallest = -(1 << self.architecture.activation_bits - 1) if signed else 0
@@ -313,9 +318,9 @@ class ProgramSimulator:
         half = 1 << self.architecture.activation_bits
         held = all(-half <= limits[name] < half for name in ("low", "high"))
         self.require(run, held, "RANGE is wider than the machine's codes")
-        logarithmic = post["logarithmic"]
-        able = self.architecture.logarithmic or not logarithmic
-        self.require(run, able, "the machine has no logarithmic codes")
+        logarithmic = bool(post["logarithmic"])
+        able = bool(self.architecture.logarithmic)
+        self.require(run, able or not logarithmic, "the machine has no logarithmic codes")
         images, words, members, lanes = finished.shape
         total = finished.reshape(images, words * members, lanes)
         addresses = run.addresses(Nest.PARAMETER, 1 << ADDRESS.width)
@@ -332,49 +337,3 @@ class ProgramSimulator:
         """Stop at a run that no program may have."""
         if not condition:
             raise ProgramError(f"instruction {run.pc} (RUN of layer {run.layer}): {what}")
-
-
-@dataclass(frozen=True)
-class ActivationReads:
-    """What the nest ACTIVATION of a run reads.
-
-    Parameters
-    ----------
-    addresses : int64 [vectors, P, T]
-    inside : bool [vectors, P, T]
-        Whether a word lies in the map; it reads as 0 where not.
-    """
-
-    addresses: np.ndarray
-    inside: np.ndarray
-
-    @classmethod
-    def of(
-        cls, architecture: Architecture, run: Run, require: Callable[[Run, bool, str], None]
-    ) -> "ActivationReads":
-        """Addresses of a run, checked: inside the memory, a vector's words in different banks."""
-        words, groups = architecture.vector_words, architecture.groups
-        if run.path is Path.BYPASS:
-            words = 1
-        vector = run.vector()
-        banks = 1 << (words - 1).bit_length()
-        residues = {j * vector.word_step % banks for j in range(words)}
-        require(run, len(residues) == words, "two words of a vector stand in one bank")
-        offsets = vector.offsets(words, groups)
-        bounds = run.settings.get(Opcode.BOUNDS)
-        row, column = run.coordinates("row"), run.coordinates("column")
-        half = 1 << COORDINATE.width - 1
-        column = (column[:, None, None] + offsets + half) % (2 * half) - half
-        inside = (column >= 0) & (column < bounds["columns"])
-        inside &= ((row >= 0) & (row < bounds["rows"]))[:, None, None]
-        addresses = run.addresses(Nest.ACTIVATION, 1 << ADDRESS.width)[:, None, None] + offsets
-        addresses %= 1 << ADDRESS.width
-        depth = architecture.memory.feature_words
-        require(run, addresses[inside].max(initial=0) < depth, "reads features that are not there")
-        return cls(np.where(inside, addresses, 0), inside)
-
-    def words(self, features: np.ndarray, part: slice) -> np.ndarray:
-        """Codes of some vectors: ``[N, vectors, P, T, lanes]``."""
-        words = features[:, self.addresses[part]]
-        words[:, ~self.inside[part]] = 0
-        return words

@@ -168,8 +168,10 @@ def random_codes(graph: QuantizedGraph, images: int, source: np.random.Generator
     return codes
 
 
-def random_window(source: np.random.Generator, height: int, width: int) -> Window:
-    """A window that fits a map."""
+def random_window(
+    source: np.random.Generator, height: int, width: int, inside: bool = False
+) -> Window:
+    """A window that fits a map; ``inside``: no position sees padding alone."""
     while True:
         window = Window(
             kernel=tuple(source.integers(1, 4, 2).tolist()),
@@ -177,8 +179,18 @@ def random_window(source: np.random.Generator, height: int, width: int) -> Windo
             padding=tuple(source.integers(0, 3, 4).tolist()),
             dilation=tuple(source.integers(1, 3, 2).tolist()),
         )
-        if min(window.output_size(height, width)) >= 1:
+        if min(window.output_size(height, width)) < 1:
+            continue
+        if not inside or all(sees_map(window, axis, n) for axis, n in enumerate((height, width))):
             return window
+
+
+def sees_map(window: Window, axis: int, size: int) -> bool:
+    """Whether every output row (axis 0) or column (axis 1) sees an input."""
+    outputs = window.output_size(*((size, 1 << 20) if axis == 0 else (1 << 20, size)))[axis]
+    first = np.arange(outputs) * window.stride[axis] - window.padding[axis]
+    seen = first[:, None] + np.arange(window.kernel[axis]) * window.dilation[axis]
+    return bool(((seen >= 0) & (seen < size)).any(axis=1).all())
 
 
 def random_network(
@@ -216,7 +228,7 @@ def append_random(net: NetworkBuilder, names: list[str], x: str) -> None:
     elif kind == 5 and channels * height * width < 600:
         net.conv(x, int(source.integers(1, 12)), Window((height, width)))
     elif kind == 6:
-        net.max_pool(x, random_window(source, height, width))
+        net.max_pool(x, random_window(source, height, width, inside=True))
     elif kind == 7:
         net.avg_pool(x, random_window(source, height, width))
     elif kind == 8:

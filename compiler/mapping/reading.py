@@ -101,6 +101,7 @@ def readings(convolution: Convolution, reads: InputBlocks, words: int) -> list[R
     row_stride = window.dilation[0] * tensor.stored[2] * tensor.pitch
     down = Level(kernel_rows, row_stride, row=window.dilation[0])
     result = []
+    levels: tuple[Level, ...]
     if window.dilation[1] == 1 or kernel_columns == 1:
         length = (kernel_columns - 1) * tap + reads.count
         vectors = -(-length // words)

@@ -113,12 +113,15 @@ class Plan:
         for tile, parts in self.boxes(accumulators):
             positions = tile.rows // parts * tile.word_columns
             steps = self.reading.steps
-            time = tile_timing(config, positions * (steps if self.kept else 1), self.split)
-            part = self.passes * (1 if self.kept else steps) * time.tile
-            drain = tile.members * positions
-            before = time.first + part - (positions if self.kept else time.tile)
+            vectors = positions * (steps if self.kept else 1)
+            time = tile_timing(config, vectors, self.split)
+            tiles = self.passes * (1 if self.kept else steps)
             count = parts * tile.groups
-            total += RUN_OVERHEAD + before + (count - 1) * max(part, drain) + drain
+            drain = tile.members * positions
+            # When the first word of the first part, and of the last, is finished.
+            first = time.first + (tiles - 1) * time.tile + vectors - positions
+            last = first + (count - 1) * tiles * time.tile
+            total += RUN_OVERHEAD + max(first + count * drain, last + drain)
         return total
 
 

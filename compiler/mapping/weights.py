@@ -7,6 +7,7 @@ from compiler.mapping.reading import NOTHING, InputBlocks, Reading
 from compiler.terms import fewest_passes, largest_exponent
 from quant.errors import NoMulError
 from quant.numbers import to_terms
+from quant.weight_formats import weight_format
 from rtl.architecture import Architecture
 from rtl.engines.shift_gemm import ShiftGemm, ShiftGemmConfig
 from rtl.isa import MAX_PASSES
@@ -26,7 +27,7 @@ def choose_passes(
     Returns shifts, and int64 ``[passes, *weights.shape]`` of levels.
     """
     config: ShiftGemmConfig = architecture.engine_config
-    fmt = config.format
+    fmt = weight_format(config.weights)
     size = np.abs(np.asarray(weights, np.int64))
     reach = 1 << architecture.pass_shift_bits
     for shift in range(reach):
@@ -80,7 +81,7 @@ def weight_tiles(
     ``[blocks, lanes]``.
     """
     blocks = convolution.output.layout.blocks
-    fmt = config.format
+    fmt = weight_format(config.weights)
     words, correction = [], np.zeros((blocks, config.lanes), np.int64)
     for first in range(0, blocks, split):
         tiles = np.zeros(

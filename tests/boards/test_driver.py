@@ -15,35 +15,26 @@ from rtl.isa import Opcode, encode
 from rtl.registers import Control, Register, State
 from sim.compiled import CompiledModel
 from sim.program import ProgramSimulator
+from tests.machines import machine as machine_of
 from tests.random_networks import random_codes, random_network
 
 SEEDS = 40
 
 
-def architecture(lanes: int, term_bits: int, **numbers: int) -> Architecture:
-    """A small machine whose accumulators hold few positions, so that maps fall into tiles."""
-    return Architecture.from_dict(
-        {
-            "name": f"lanes{lanes}",
-            "part": "xc7z020",
-            "clock_mhz": 100,
-            "engine": {"kind": "shift_gemm", "lanes": lanes, "term_bits": term_bits},
-            "numbers": numbers,
-            "memory": {
-                "feature_words": 4096,
-                "weight_words": 50_000,
-                "parameter_words": 1000,
-                "accumulator_words": 16,
-                "instruction_words": 4096,
-            },
-        }
-    )
-
-
+# Accumulators hold few positions, so that maps fall into parts; queues are soon full.
+SMALL = {
+    "feature_words": 4096,
+    "weight_words": 50_000,
+    "parameter_words": 256,
+    "accumulator_words": 16,
+    "queue_words": 16,
+    "instruction_words": 4096,
+}
 OTHERS = (
     # Feature words of half a bus word; of two and a half, which take four pieces.
-    architecture(4, 5, activation_bits=4, accumulator_bits=20, pass_shift_bits=3),
-    architecture(16, 2, activation_bits=5, accumulator_bits=24, pass_shift_bits=4),
+    machine_of(4, 3, 2, "w3", 4, 20, 3, **SMALL),
+    machine_of(16, 1, 1, "log5", 5, 24, 4, **SMALL),
+    machine_of(8, 2, 4, "w4r", 8, 32, 3, **SMALL),
 )
 
 
@@ -163,7 +154,7 @@ def test_a_program_that_waits_for_ever_is_found_and_stopped(machine: CompiledMod
     program, tensors, codes = next(compiled_that_fit())
     runs = [i for i, word in enumerate(program.instructions) if int(word) & 63 == Opcode.RUN.value]
     # An output nest of one more level of 60,000 never gets all its words.
-    endless = encode(Opcode.LOOP, nest=5, level=2, last=60000, step=0)
+    endless = encode(Opcode.LOOP, nest=5, level=3, last=60000, step=0)
     with pytest.raises(NoMulError, match="it hangs in run 1; the program is damaged"):
         Driver(machine, damaged(program, runs[0] - 1, endless)).run(codes[0])
     output, _ = Driver(machine, program).run(codes[0])

@@ -48,7 +48,7 @@ def test_features_do_not_fit():
     with pytest.raises(NoMulError) as error:
         compile(net.graph(), "tiny")
     message = str(error.value)
-    assert "needs 6400 words a bank, tiny has 1024; layer layer0 has most in use" in message
+    assert "needs 8000 words, tiny has 2048; layer layer0 has most in use (8000 words" in message
     assert "set feature_words = 8192" in message
     assert "\n" not in message
 
@@ -96,14 +96,18 @@ def test_shift_too_large():
     net.layers[0].shift[2] = 40
     with pytest.raises(NoMulError, match=r"layer layer0: a shift of 40 is outside 0 .. 31"):
         compile(net.graph(), "tiny")
-    net.layers[0].shift[2] = 4
-    net.layers[0].residual_shift[1] = -1
-    with pytest.raises(NoMulError, match=r"layer layer0: a residual shift of -1 is outside"):
+
+
+def test_residual_too_far_away():
+    net = small()
+    net.conv("input", 3, residual="input")
+    net.layers[0].residual_shift[:] = net.layers[0].shift + 4
+    with pytest.raises(NoMulError, match=r"layer layer0: the residual's fraction .* differ by 4"):
         compile(net.graph(), "tiny")
 
 
 @pytest.mark.parametrize("odd_layout", [False, True])
-def test_left_shift_too_large(odd_layout):
+def test_operands_of_a_sum_too_far_apart(odd_layout):
     # Tensors of the same layout are added past the engine, others by a convolution.
     net = small((12, 4, 4))
     a = net.conv("input", 12)
@@ -111,9 +115,19 @@ def test_left_shift_too_large(odd_layout):
         parts = [net.conv("input", 6), net.conv("input", 6)]
         a = net.concat(parts[0], net.same_format(parts[1], parts[0]))
     net.sum(a, "input")
-    object.__setattr__(net.layers[-1], "shifts", (32, 0))
+    object.__setattr__(net.layers[-1], "shifts", (8, 0))
+    object.__setattr__(net.layers[-1], "shift", 2)
     name = net.layers[-1].name
-    with pytest.raises(NoMulError, match=f"layer {name}: a left shift of 32 is outside 0 .. 31"):
+    with pytest.raises(NoMulError, match=f"layer {name}: the residual's fraction .* differ by 6"):
+        compile(net.graph(), "tiny")
+
+
+def test_a_sum_that_only_grows():
+    net = small()
+    net.sum("input", "input")
+    object.__setattr__(net.layers[-1], "shifts", (2, 3))
+    object.__setattr__(net.layers[-1], "shift", 1)
+    with pytest.raises(NoMulError, match=r"layer layer0: a shift of -1 is outside 0 .. 31"):
         compile(net.graph(), "tiny")
 
 
@@ -134,13 +148,29 @@ def test_padding_beyond_what_a_machine_counts():
         compile(net.graph(), machine(feature_words=8192, accumulator_words=4096))
 
 
+def test_rows_of_too_many_words():
+    net = small((24, 1, 1500))
+    net.conv("input", 1)
+    with pytest.raises(
+        NoMulError, match=r"tensor input has 4500 words a row, .* at most 4095; use"
+    ):
+        compile(net.graph(), machine(feature_words=8192))
+
+
+def test_a_window_of_padding_alone():
+    net = small()
+    net.max_pool("input", Window((1, 1), padding=(0, 2, 0, 0)))
+    with pytest.raises(NoMulError, match="layer layer0: a window of the maximum lies in the padd"):
+        compile(net.graph(), "tiny")
+
+
 def test_factor_out_of_reach():
     net = small()
     pool = QAvgPool(
         "pool", ("input",), (3, 1, 1), Format(8, True, 0), -128, 127, Window((6, 6)), 171, 10
     )
     net.add(pool)
-    with pytest.raises(NoMulError, match="layer pool: a factor of 171 takes 341 passes"):
+    with pytest.raises(NoMulError, match=r"layer pool: a weight needs the term 2\*\*8, tiny reach"):
         compile(net.graph(), dataclasses.replace(TINY, pass_shift_bits=0))
 
 
@@ -155,6 +185,7 @@ def test_busy_counts_macs_and_passes():
     net.layers[0].weight[:] = 3
     program = compile(net.graph(), "tiny")
     layer = program.layers[0]
+    assert program.architecture.macs_per_cycle == 64
     assert (layer.passes, layer.macs) == (2, 64 * 8 * 8 * 9)
     assert layer.busy(64) == pytest.approx(2 * layer.macs / (64 * layer.cycles))
     assert 0.9 < layer.busy(64) < 1

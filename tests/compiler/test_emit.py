@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 from amaranth.lib import data
 
-from compiler.emit import Emitter, pack_parameters, unpack_parameters
+from compiler.emit import Emitter, pack_parameters, parameter_bits, unpack_parameters
 from compiler.layout import Layout
-from compiler.nest import Level, Walk
+from compiler.nest import Level, Vector, Walk
 from compiler.tensor import PlacedTensor
 from quant.errors import NoMulError
 from quant.numbers import Format
@@ -15,47 +15,62 @@ from rtl.post import parameter_word
 TINY = load_architecture("tiny")
 
 
-@pytest.mark.parametrize("bits", [16, 22, 23, 32])
+@pytest.mark.parametrize("bits", [16, 22, 27, 32])
 def test_parameters_are_the_hardware_s(bits):
-    bias, shift, residual_shift = (
-        np.array([-1, 5, -(1 << bits - 1)]),
-        np.array([31, 0, 7]),
-        [0, 31, 9],
-    )
-    words = pack_parameters(bits, bias, shift, residual_shift)
-    for i, pieces in enumerate(words.tolist()):
+    bias = np.array([[-1, 5], [-(1 << bits - 1), (1 << bits - 1) - 1]])
+    shift = np.array([[31, 0], [7, 19]])
+    words = pack_parameters(bits, bias, shift)
+    fields = parameter_word(bits, 2)
+    assert parameter_bits(2, bits) == fields.size
+    for block, pieces in enumerate(words.tolist()):
         word = sum(piece << 32 * k for k, piece in enumerate(pieces))
-        fields = parameter_word(bits)
-        expected = data.Const(fields, word % (1 << fields.size))
-        assert (expected.bias, expected.shift) == (int(bias[i]), int(shift[i]))
-        assert expected.residual_shift == residual_shift[i]
-    back = unpack_parameters(bits, words)
-    assert [part.tolist() for part in back] == [bias.tolist(), shift.tolist(), residual_shift]
+        channels = data.Const(fields, word)
+        for lane in range(2):
+            assert channels[lane].bias == bias[block, lane]
+            assert channels[lane].shift == shift[block, lane]
+    back = unpack_parameters(bits, words, 2)
+    assert [part.tolist() for part in back] == [bias.tolist(), shift.tolist()]
 
 
 def test_bias_counts_modulo_the_accumulator():
-    bias, _, _ = unpack_parameters(
-        16, pack_parameters(16, np.array([70000]), np.array([0]), np.array([0]))
-    )
-    assert bias.tolist() == [70000 - 65536]
+    words = pack_parameters(16, np.array([[70000]]), np.array([[0]]))
+    bias, _ = unpack_parameters(16, words, 1)
+    assert bias.tolist() == [[70000 - 65536]]
+
+
+def test_parameters_of_a_shift_stand_once():
+    emitter = Emitter(TINY, {}, {})
+    assert [emitter.shift_parameter(shift) for shift in (3, 0, 3)] == [0, 1, 0]
+    bias, shift = unpack_parameters(32, np.concatenate(emitter.parameters), TINY.lanes)
+    assert not bias.any()
+    assert shift.tolist() == [[3] * 8, [0] * 8]
 
 
 def test_only_changes_are_written():
     emitter = Emitter(TINY, {}, {})
     for _ in range(2):
         emitter.walk(Nest.OUTPUT, Walk((Level(4, 1),), 10))
-    assert len(emitter.instructions) == 1 + 4
+    assert len(emitter.instructions) == 1 + 5
     emitter.walk(Nest.OUTPUT, Walk((Level(4, 1),), 11))
     assert decode(emitter.instructions[-1]).opcode is Opcode.ORIGIN
-    assert len(emitter.instructions) == 6
+    assert len(emitter.instructions) == 7
 
 
-@pytest.mark.parametrize("address, first", [(3, 1020), (1024 + 3, 2044), (1024 + 9, 1024 + 2)])
-def test_the_first_address_keeps_its_bank(address, first):
+def test_an_address_in_front_of_the_memory():
     emitter = Emitter(TINY, {}, {})
-    tensor = PlacedTensor("x", (8, 4, 6), Format(8, True, 0), address, Layout.default(8, 8))
-    emitter.walk(Nest.ACTIVATION, Walk((Level(1),), address - 7, -1, -1), tensor)
-    assert decode(emitter.instructions[1]).fields["address"] == first
+    emitter.walk(Nest.ACTIVATION, Walk((Level(1),), -7, -1, -1))
+    assert decode(emitter.instructions[1]).fields["address"] == (1 << 24) - 7
+
+
+def test_bounds_are_the_tensor_s_own_words():
+    emitter = Emitter(TINY, {}, {})
+    layout = Layout.default(16, 8)
+    tensor = PlacedTensor("x", (16, 4, 6), Format(8, True, 0), 3, layout, 5)
+    emitter.activations(Walk((Level(1),), 3), Vector(5, 1, 0), tensor)
+    fields = {decode(word).opcode: decode(word).fields for word in emitter.instructions}
+    # Behind the last column's blocks stand words of other tensors.
+    assert fields[Opcode.BOUNDS] == {"rows": 4, "columns": 5 * 5 + 2}
+    assert fields[Opcode.VECTOR] == {"word_step": 5, "group_step": 1, "group_shift": 0}
 
 
 def test_values_beyond_the_instruction_set():

@@ -1,6 +1,7 @@
 import numpy as np
+import pytest
 
-from compiler.layout import Layout
+from compiler.layout import FOLDED, Layout, Unfolding
 
 
 def test_default():
@@ -22,3 +23,16 @@ def test_spread():
     layout = Layout.concatenate([Layout.default(1, 2), Layout.default(2, 2)])
     values = np.arange(6).reshape(3, 2)
     assert layout.spread(values).tolist() == [[0, 1], [0, 0], [2, 3], [4, 5]]
+
+
+@pytest.mark.parametrize("unfolding", [FOLDED, Unfolding(3, 1), Unfolding(2, 0), Unfolding(5, 3)])
+def test_unfolding(unfolding):
+    codes = np.random.default_rng(0).integers(1, 100, (2, 3, 6, 4))
+    stored = unfolding.unfold(codes)
+    assert stored.shape[1:] == unfolding.shape((3, 6, 4))
+    for d in range(unfolding.rows):
+        for y in range(stored.shape[2]):
+            row = y - unfolding.top + d
+            expected = codes[:, :, row] if 0 <= row < 6 else np.zeros((2, 3, 4))
+            assert np.array_equal(stored[:, 3 * d : 3 * d + 3, y], expected)
+    assert np.array_equal(unfolding.fold(stored, (3, 6, 4)), codes)

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from compiler.nest import Level, Walk, sequence, steps, strides, walk_instructions
+from compiler.nest import Level, Vector, Walk, sequence, steps, strides, walk_instructions
 from rtl.isa import LEVELS, Nest, Opcode, encode
 
 
@@ -46,5 +46,11 @@ def test_walk_sets_every_level():
 
 
 def test_too_many_levels():
-    with pytest.raises(ValueError, match="OUTPUT has 3 levels, not 4"):
-        walk_instructions(Nest.OUTPUT, Walk((Level(2),) * 4), 0)
+    with pytest.raises(ValueError, match="OUTPUT has 4 levels, not 5"):
+        walk_instructions(Nest.OUTPUT, Walk((Level(2),) * 5), 0)
+
+
+def test_words_of_a_vector():
+    vector = Vector(word_step=3, group_step=10, group_shift=1)
+    assert vector.offsets(2, 4).tolist() == [[0, 3], [0, 3], [10, 13], [10, 13]]
+    assert vector.levels(2, 4) == [(2, 3), (2, 10)]

@@ -8,16 +8,16 @@ from rtl.isa import VERSION, Nest, Opcode, Path, encode
 TINY = load_architecture("tiny")
 CHECK = encode(Opcode.CHECK, version=VERSION, fingerprint=TINY.fingerprint)
 HALT = encode(Opcode.HALT)
-RUN = encode(Opcode.RUN, path=Path.BYPASS, accumulate=0, signed=0, layer=3)
+RUN = encode(Opcode.RUN, path=Path.BYPASS, signed=0, layer=3)
 
 
 def test_engine_fields():
-    fields = {"last_vector": 63, "signed": 1}
+    fields = {"last_vector": 63, "signed": 1, "split": 2}
     word = encode_fields(ShiftGemm.Settings, fields)
-    assert word == 63 | 1 << 16
+    assert word == 63 | 1 << 16 | 2 << 17
     assert decode_fields(ShiftGemm.Settings, word) == fields
     with pytest.raises(ValueError, match="last_vector is 65536"):
-        encode_fields(ShiftGemm.Settings, {"last_vector": 65536, "signed": 0})
+        encode_fields(ShiftGemm.Settings, {"last_vector": 65536, "signed": 0, "split": 0})
     with pytest.raises(ValueError, match="settings"):
         encode_fields(ShiftGemm.Settings, {"signed": 0})
 
@@ -43,8 +43,8 @@ def test_settings_persist_between_runs():
         ([encode(Opcode.CHECK, version=99, fingerprint=0)], "instruction set 99"),
         ([encode(Opcode.CHECK, version=VERSION, fingerprint=1)], "is for machine 0x00000001"),
         (
-            [CHECK, encode(Opcode.LOOP, nest=Nest.PARAMETER, level=1, last=0, step=0)],
-            "PARAMETER has no level 1",
+            [CHECK, encode(Opcode.LOOP, nest=Nest.PARAMETER, level=4, last=0, step=0)],
+            "PARAMETER has no level 4",
         ),
         ([CHECK, 2 | 7 << 6], "there is no nest 7"),
         (

@@ -22,13 +22,16 @@ def test_named_machines(name, tmp_path):
     copy.write_text((FOLDER / f"{name}.toml").read_text())
     assert load_architecture(copy) == load_architecture(str(copy)) == arch
     assert arch.lanes == arch.engine_config.lanes
+    assert arch.vector_words == arch.engine_config.vector_words
+    assert arch.groups == arch.engine_config.groups
     assert arch.macs_per_cycle == arch.engine_config.macs_per_cycle
+    assert arch.macs_per_cycle == arch.lanes**2 * arch.vector_words * arch.groups
     with pytest.raises(dataclasses.FrozenInstanceError):
         arch.name = "other"
 
 
 def test_there_are_named_machines():
-    assert {"tiny", "zynq7020", "zynq7045"} <= set(named_architectures())
+    assert {"tiny", "zynq7020", "zynq7020-imagenet", "zynq7045"} <= set(named_architectures())
 
 
 def changed(*path, value=None, delete=False):
@@ -78,12 +81,19 @@ def test_tables_that_are_none(part, value):
 
 
 @pytest.mark.parametrize(
-    "path", [(part, key) for part in ("engine", "numbers", "memory") for key in TINY[part]][1:]
+    "path", [(part, key) for part in ("numbers", "memory") for key in TINY[part]]
 )
 @pytest.mark.parametrize("value", ["8", 8.0, True, [8], {}])
 def test_sizes_are_whole_numbers(path, value):
     message = refused(changed(*path, value=value))
     assert f"{path[-1]} = {value!r} must be a whole number" in message
+
+
+@pytest.mark.parametrize("key", [key for key in TINY["engine"] if key != "kind"])
+@pytest.mark.parametrize("value", ["nothing", 8.5, True, [8], {}])
+def test_the_engine_checks_its_own_values(key, value):
+    message = refused(changed("engine", key, value=value))
+    assert f"{key} = " in message
 
 
 @pytest.mark.parametrize("key", ["name", "part"])
@@ -112,8 +122,8 @@ def test_unknown_engine(value):
         (("clock_mhz",), float("inf"), "1 to 1000"),
         (("engine", "lanes"), 2, "4, 8, 16, 32, 64"),
         (("engine", "lanes"), 12, "4, 8, 16, 32, 64"),
-        (("engine", "term_bits"), 1, "2 to 5"),
-        (("engine", "term_bits"), 6, "2 to 5"),
+        (("engine", "vector_words"), 0, ""),
+        (("engine", "groups"), 3, "1, 2, 4"),
         (("numbers", "activation_bits"), 1, "2 to 16"),
         (("numbers", "activation_bits"), 17, "2 to 16"),
         (("numbers", "accumulator_bits"), 15, "16 to 32"),
@@ -127,6 +137,8 @@ def test_unknown_engine(value):
         (("memory", "weight_words"), -4096, "16 to"),
         (("memory", "parameter_words"), (1 << 16) + 1, "16 to"),
         (("memory", "accumulator_words"), 100, "power of two"),
+        (("memory", "queue_words"), 8, "16 to"),
+        (("memory", "queue_words"), 100, "power of two"),
         (("memory", "instruction_words"), 1 << 17, "16 to"),
     ],
 )
@@ -137,17 +149,15 @@ def test_impossible_sizes(path, value, allowed):
 
 
 def test_memories_must_fit_their_region_of_the_host_port():
+    # Weight words of 32 bits are one piece, of 64 bits two.
     table = changed("memory", "weight_words", value=1 << 23)
-    table["engine"]["lanes"] = 4
     Architecture.from_dict(table)
-    table["engine"]["lanes"] = 16
+    table["engine"]["vector_words"] = 2
     assert "weight_words = 8388608: allowed is 16 to 4194304" in refused(table)
-    # Two banks, of two pieces a word.
-    table = changed("memory", "feature_words", value=1 << 21)
-    Architecture.from_dict(table)
-    assert "feature_words = 4194304: allowed is 16 to 2097152" in refused(
-        changed("memory", "feature_words", value=1 << 22)
-    )
+    Architecture.from_dict(changed("memory", "feature_words", value=1 << 22))
+    table = changed("memory", "feature_words", value=1 << 22)
+    table["numbers"]["activation_bits"] = 16
+    assert "feature_words = 4194304: allowed is 16 to 2097152" in refused(table)
 
 
 def test_accumulators_hold_a_signed_or_unsigned_code():
@@ -187,8 +197,17 @@ def test_fingerprint():
     others = [
         changed("memory", "weight_words", value=4097),
         changed("engine", "lanes", value=16),
-        changed("engine", "term_bits", value=3),
+        changed("engine", "weights", value="w3"),
+        changed("engine", "groups", value=2),
+        changed("memory", "queue_words", value=32),
         changed("numbers", "pass_shift_bits", value=2),
     ]
     prints = {Architecture.from_dict(table).fingerprint for table in others}
-    assert len(prints | {tiny.fingerprint}) == 5
+    assert len(prints | {tiny.fingerprint}) == 7
+
+
+def test_the_large_network_s_machine_has_the_array_of_the_small_one():
+    small, large = (load_architecture(name) for name in ("zynq7020", "zynq7020-imagenet"))
+    same = dataclasses.replace(large, name=small.name, memory=small.memory)
+    assert same == small
+    assert small.macs_per_cycle == 1536

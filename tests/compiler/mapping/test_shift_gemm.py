@@ -4,113 +4,150 @@ import numpy as np
 import pytest
 
 from compiler import mapping
-from compiler.layout import Layout
-from compiler.mapping import Convolution
-from compiler.mapping.shift_gemm import InputBlocks
-from compiler.tensor import PlacedTensor
+from compiler.mapping import Timing
+from compiler.mapping.shift_gemm import flattened, map_convolution, plans, tile_timing
+from compiler.nest import sequence
 from quant.errors import NoMulError
 from quant.graph import Window
-from quant.numbers import Format
-from rtl.architecture import load_architecture
 from rtl.isa import LEVELS, Nest
+from tests.compiler.mapping.convolutions import convolution
+from tests.machines import machine
 
-TINY = load_architecture("tiny")
+WIDE = machine(8, 3, 2)
+SAME = Window((3, 3), padding=(1, 1, 1, 1))
 
 
-def convolution(weight, window=None, groups=1, size=(5, 5), layouts=(None, None), signed=True):
-    inputs, outputs = weight.shape[1] * groups, weight.shape[0]
-    window = window or Window(weight.shape[2:])
-    layouts = [
-        layout or Layout.default(count, TINY.lanes)
-        for layout, count in zip(layouts, (inputs, outputs))
-    ]
-    fmt = Format(8, signed, 0)
-    source = PlacedTensor("x", (inputs, *size), fmt, 0, layouts[0])
-    target = PlacedTensor("y", (outputs, *window.output_size(*size)), fmt, 1024, layouts[1])
-    return Convolution("layer", weight, window, groups, source, target)
+def random_weight(*shape):
+    return np.random.default_rng(0).choice([1, 2, -4], shape)
 
 
 def test_found_by_name():
-    assert mapping.find("shift_gemm").__name__ == "compiler.mapping.shift_gemm"
+    assert mapping.find("shift_gemm").map_convolution is map_convolution
     with pytest.raises(NoMulError, match="no mapping for the engine nonesuch"):
         mapping.find("nonesuch")
 
 
-def test_passes_follow_the_layer():
-    engine = mapping.find("shift_gemm")
-    for weights, passes in (([1, -64], 1), ([3, 64], 2), ([85, -128], 4)):
-        weight = np.array(weights).reshape(2, 1, 1, 1)
-        mapped = engine.map_convolution(TINY, convolution(weight))
-        assert len(mapped.passes) == passes
-        assert len(mapped.weights) == passes * TINY.lanes
-        assert mapped.correction.shape == (TINY.lanes,)
+def test_timing():
+    config = WIDE.engine_config
+    # A tile of two blocks is 16 words, and takes 17 cycles.
+    assert tile_timing(config, 40, 2) == Timing(16, 40, 40, config.latency)
+    assert tile_timing(config, 4, 2) == Timing(16, 4, 17, config.latency)
 
 
-def test_correction():
-    weight = np.array([[[[4]]], [[[-2]]]])
-    engine = mapping.find("shift_gemm")
-    unsigned = engine.map_convolution(TINY, convolution(weight, signed=False))
-    assert unsigned.correction[:3].tolist() == [0, 2 * 255, 0]
-    signed = engine.map_convolution(TINY, convolution(weight))
-    assert signed.correction[:3].tolist() == [4 * 128, 2 * 255 - 2 * 128, 0]
-
-
-def test_nests_have_the_machine_s_levels():
-    mapped = mapping.find("shift_gemm").map_convolution(
-        TINY, convolution(np.ones((9, 9, 3, 3), int), size=(40, 40))
-    )
-    assert [run.tile.rows for run in mapped.runs] == [6, 6, 6, 6, 6, 6, 2]
+@pytest.mark.parametrize("arch", [machine(), WIDE, machine(4, 2, 4)], ids=lambda a: a.name)
+@pytest.mark.parametrize(
+    "window, groups, size",
+    [
+        (SAME, 1, (40, 40)),
+        (Window((3, 3), (2, 2), (1, 0, 1, 1), (2, 3)), 1, (17, 33)),
+        (SAME, 16, (9, 11)),
+        (Window((5, 6)), 2, (5, 6)),
+        (Window(), 1, (7, 5)),
+    ],
+)
+def test_nests_agree_and_fit_the_machine(arch, window, groups, size):
+    weight = random_weight(16, 16 // groups, *window.kernel)
+    task = convolution(weight, window, groups, size, arch.lanes, pitch=5)
+    mapped = map_convolution(arch, task)
+    covered = 0
     for run in mapped.runs:
-        assert len(run.activations.levels) == LEVELS[Nest.ACTIVATION]
+        assert len(run.activations.levels) <= LEVELS[Nest.ACTIVATION]
         assert len(run.sums.levels) == LEVELS[Nest.SUM]
         assert run.activations.words == run.sums.words
-        assert run.weights.words == len(mapped.weights)
-        assert run.settings["last_vector"] + 1 == run.tile.rows * run.tile.columns
+        positions, steps, passes, groups_of_sums = (level.count for level in run.sums.levels)
+        assert positions * groups_of_sums == run.tile.words
+        assert steps * passes == 1 or positions <= arch.memory.accumulator_words
+        vectors = run.settings["last_vector"] + 1
+        tiles, rest = divmod(run.sums.words, vectors)
+        assert rest == 0
+        assert run.weights.words == tiles * arch.lanes << run.settings["split"]
+        addresses = sequence(
+            run.weights.address,
+            [level.count for level in run.weights.levels],
+            [level.stride for level in run.weights.levels],
+        )
+        assert sorted(set(addresses.tolist())) == list(range(len(mapped.weights)))
+        assert run.tile.members == arch.groups
+        covered += run.tile.rows * run.tile.columns
+    assert covered == mapped.output.shape[1] * mapped.output.shape[2]
 
 
 @pytest.mark.parametrize(
-    "inputs, outputs, groups, expected",
+    "outputs, size, split",
     [
-        (32, 32, 32, (0, 1, 1)),  # depthwise: block by block
-        (32, 64, 32, None),  # two outputs a channel: half a block an output block
-        (32, 32, 4, (0, 1, 1)),  # groups as wide as a block
-        (32, 32, 2, None),  # two blocks read the same two
-        (24, 24, 1, (0, 0, 3)),
+        (8, (8, 8), 1),  # one block: groups work on pixels
+        (16, (7, 7), 2),  # odd rows would leave a group idle
+        (24, (8, 8), 1),  # an odd number of blocks would
+        (16, (1, 1), 2),
     ],
 )
-def test_input_blocks(inputs, outputs, groups, expected):
-    task = convolution(np.ones((outputs, inputs // groups, 1, 1), int), groups=groups)
-    reads = InputBlocks.of(task)
-    if expected:
-        assert (reads.first, reads.stride, reads.count) == expected
-    for block in range(task.output.layout.blocks):
-        first = reads.first + reads.stride * block
-        assert first >= 0
-        assert first + reads.count <= task.input.layout.blocks
-        for channel in range(8 * block, 8 * block + 8):
-            source = channel // (outputs // groups) * (inputs // groups)
-            assert first <= source // 8 < first + reads.count
+def test_groups_share_blocks_or_pixels(outputs, size, split):
+    mapped = map_convolution(WIDE, convolution(random_weight(outputs, 24, 3, 3), SAME, size=size))
+    assert {run.tile.split for run in mapped.runs} == {split}
 
 
-def test_out_of_reach():
-    coarse = dataclasses.replace(TINY, pass_shift_bits=0)
-    with pytest.raises(
-        NoMulError, match=r"layer layer: a weight needs the term 2\*\*7, tiny reaches 2\*\*6; raise"
-    ):
-        mapping.find("shift_gemm").map_convolution(
-            coarse, convolution(np.array([[[[-128]]], [[[1]]]]))
-        )
+def test_two_blocks_of_two_pixels():
+    arch = machine(8, 1, 4)
+    task = convolution(random_weight(16, 8, 3, 3), SAME, size=(6, 6))
+    assert {plan.split for plan in plans(arch.engine_config, task, 1, 256)} == {1, 2, 4}
+    apart = dataclasses.replace(task, output=dataclasses.replace(task.output, pitch=3))
+    assert {plan.split for plan in plans(arch.engine_config, apart, 1, 256)} == {1, 4}
+    uneven = dataclasses.replace(task, residual=apart.output)
+    assert {plan.split for plan in plans(arch.engine_config, uneven, 1, 256)} == {1, 4}
 
 
-def test_too_many_passes():
-    narrow = dataclasses.replace(
-        TINY,
-        pass_shift_bits=4,
-        engine_config=dataclasses.replace(TINY.engine_config, term_bits=2),
+def test_three_kernel_columns_at_once():
+    mapped = map_convolution(
+        WIDE, convolution(random_weight(24, 1, 3, 3), SAME, 24, (8, 8), pitch=3)
     )
-    # Powers 0 .. 15 each in a weight, and most of them in one: a pass each.
-    weight = np.array([0x5555, 0xAAAA, 1 << 15]).reshape(3, 1, 1, 1)
-    engine = mapping.find("shift_gemm")
-    assert len(engine.map_convolution(narrow, convolution(weight)).passes) == 16
-    with pytest.raises(NoMulError, match=r"layer layer: a weight needs the term 2\*\*16"):
-        engine.map_convolution(narrow, convolution(weight * 2))
+    (run,) = mapped.runs
+    assert run.vector.word_step == 3
+    assert run.sums.levels[1].count == 3
+
+
+def test_one_tile_for_a_window():
+    mapped = map_convolution(
+        WIDE, convolution(np.full((16, 1, 6, 6), 4), groups=16, size=(6, 6), pitch=3)
+    )
+    (run,) = mapped.runs
+    assert len(mapped.weights) == 16
+    assert run.settings["last_vector"] + 1 == run.sums.words == 6 * 2
+
+
+def test_many_parts_of_a_map_in_one_run():
+    mapped = map_convolution(
+        WIDE, convolution(random_weight(8, 8, 3, 3), SAME, size=(32, 32), pitch=1)
+    )
+    (run,) = mapped.runs
+    assert run.sums.levels[3].count > 4
+    # A run a part where passes and taps leave no loop for the parts.
+    dilated = Window((3, 3), padding=(2, 2, 2, 2), dilation=(2, 2))
+    weight = random_weight(32, 32, 3, 3) * 3
+    mapped = map_convolution(WIDE, convolution(weight, dilated, size=(32, 32), pitch=4))
+    assert len(mapped.passes) == 2
+    assert len(mapped.runs) > 1
+    assert all(run.sums.levels[3].count == run.tile.groups for run in mapped.runs)
+
+
+@pytest.mark.parametrize(
+    "window, size, flat",
+    [
+        (Window(), (6, 5), (30, (1, 1))),
+        (Window((6, 5)), (6, 5), (30, (1, 30))),
+        (Window((1, 1), (2, 2)), (6, 5), None),
+        (Window((1, 1), padding=(1, 0, 0, 0)), (6, 5), None),
+        (Window((3, 3)), (6, 5), None),
+        (Window(), (60, 60), None),  # more words than a machine counts columns
+        (Window(), (1, 9), None),
+    ],
+)
+def test_rows_that_do_not_matter(window, size, flat):
+    task = convolution(random_weight(8, 16, *window.kernel), window, size=size)
+    found = flattened(task)
+    if flat is None:
+        assert found is task
+    else:
+        columns, kernel = flat
+        assert found.input.shape == (16, 1, columns)
+        assert found.window.kernel == found.weight.shape[2:] == kernel
+        assert found.output.shape == (8, 1, task.output.shape[1] * task.output.shape[2])

@@ -1,0 +1,100 @@
+import dataclasses
+
+import numpy as np
+import pytest
+
+from compiler.mapping.reading import InputBlocks, readings
+from compiler.mapping.weights import choose_passes, weight_tiles
+from quant.errors import NoMulError
+from quant.weight_formats import weight_format
+from rtl.engines.shift_gemm import ShiftGemm
+from rtl.packing import unpack
+from tests.compiler.mapping.convolutions import convolution
+from tests.machines import machine
+
+
+@pytest.mark.parametrize(
+    "weights, fmt, shifts",
+    [
+        ([1, -64], "w4", [0]),
+        ([8, -256, 0], "w4", [2]),
+        ([3, 64], "w4", 2),
+        ([85, -128], "w4", 4),
+        ([24, -8, 32], "log4", [0]),
+        ([48, -2], "log4", [1]),
+        ([3, -96, 128], "log5", [0]),
+        ([5, 1], "log5", 2),
+    ],
+)
+def test_passes(weights, fmt, shifts):
+    weight = np.array(weights).reshape(-1, 1, 1, 1)
+    found, parts = choose_passes(machine(weights=fmt), "layer", weight)
+    assert (len(found) if isinstance(shifts, int) else found) == shifts
+    assert np.isin(np.abs(parts), weight_format(fmt).levels).all()
+    assert np.array_equal(sum(part << shift for part, shift in zip(parts, found)), weight)
+
+
+def test_out_of_reach():
+    with pytest.raises(
+        NoMulError, match=r"layer layer: a weight needs the term 2\*\*7, .* reaches 2\*\*6; use"
+    ):
+        choose_passes(machine(pass_shift_bits=0), "layer", np.array([[[[-128]]], [[[1]]]]))
+
+
+def test_too_many_passes():
+    narrow = machine(weights="w3", activation_bits=16, pass_shift_bits=4)
+    # A power of two takes 3 of the 16 shifts' powers; most weights need one in every second place.
+    weight = np.array([[[[0b10101010101010101]]]])
+    assert len(choose_passes(narrow, "layer", weight)[0]) == 9
+    with pytest.raises(NoMulError, match=r"layer layer: a weight needs the term 2\*\*18"):
+        choose_passes(narrow, "layer", weight << 2)
+
+
+def test_tiles_hold_blocks_columns_words_and_lanes_in_this_order():
+    arch = machine(4, 3, 2)
+    config = arch.engine_config
+    source = np.random.default_rng(0)
+    weight = source.choice([-64, -2, 0, 1, 32], (10, 7, 3, 3))
+    task = convolution(weight, lanes=4, signed=False)
+    reads = InputBlocks.of(task)
+    run = readings(task, reads, 3)[0]
+    words, correction = weight_tiles(config, task, weight[None], [0], reads, run, 2, False)
+    codes = unpack(words, 4, 12)
+    # Two groups of two blocks, six steps, two blocks, four columns of three words of four lanes.
+    tiles = weight_format("w4").decode(codes).reshape(2, 6, 2, 4, 3, 4)
+    for output, channel, row, column in np.ndindex(10, 7, 3, 3):
+        step, word = divmod(column * 2 + channel // 4, 3)
+        place = (output // 8, row * 2 + step, output // 4 % 2, output % 4, word, channel % 4)
+        assert tiles[place] == weight[output, channel, row, column]
+    assert np.abs(tiles).sum() == np.abs(weight).sum()
+    expected = ShiftGemm.excess(config, weight).sum(axis=(1, 2, 3))
+    assert correction.reshape(-1)[:10].tolist() == expected.tolist()
+    assert not correction.reshape(-1)[10:].any()
+
+
+def test_corrections_of_signed_activations_and_passes():
+    arch = machine()
+    weight = np.array([[[[4]]], [[[-2]]]])
+    for signed, expected in ((False, [0, 2 * 255]), (True, [4 * 128, 2 * 255 - 2 * 128])):
+        task = convolution(weight, signed=signed)
+        reads = InputBlocks.of(task)
+        reading = readings(task, reads, 1)[0]
+        for shift in (0, 2):
+            _, correction = weight_tiles(
+                arch.engine_config, task, weight[None], [shift], reads, reading, 1, False
+            )
+            assert correction[0, :3].tolist() == [e << shift for e in expected] + [0]
+
+
+def test_a_kept_tile_counts_for_every_step():
+    config = machine(8, 3).engine_config
+    weight = np.full((8, 1, 2, 6), -3)
+    task = convolution(weight, groups=8, size=(2, 6), pitch=1)
+    task = dataclasses.replace(task, groups=8)
+    reads = InputBlocks.of(task)
+    reading = next(r for r in readings(task, reads, 3) if r.alike and r.steps == 4)
+    parts = np.stack([np.full_like(weight, -4), np.full_like(weight, 1)])
+    words, correction = weight_tiles(config, task, parts, [0, 0], reads, reading, 1, True)
+    assert len(words) == 2 * 8
+    # 12 taps: 4 * 255 too much each, and 128 * (1 - 4) as activations are signed.
+    assert correction.tolist() == [[12 * (4 * 255 - 3 * 128)] * 8]
