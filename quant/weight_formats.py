@@ -81,7 +81,7 @@ FORMATS = {
         WeightFormat("w3", (0, 1, 2, 4)),
         WeightFormat("w4r", (1, 2, 4, 8, 16, 32, 0, 0)),
         WeightFormat("w4", (0, 1, 2, 4, 8, 16, 32, 64)),
-        WeightFormat("log4", (0, 1, 2, 4, 8, 16, 24, 32)),
+        WeightFormat("log4", (1, 2, 3, 6, 4, 8, 12, 0)),
         WeightFormat("log5", (0, 0, *(size << k for k in range(6) for size in (1, 3)), 64, 128)),
     )
 }
