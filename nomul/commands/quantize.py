@@ -29,8 +29,7 @@ __all__ = ["command"]
     "--scheme",
     default="log4",
     show_default=True,
-    help="How weights become integers: int8, log4..log6, w3, w4, w4r, w4x2, ...; behind it a4, "
-    "alog for activations.",
+    help="How weights become integers: int8, log5, log4, w4, w4r, w3, ... (docs/quantizers.md).",
 )
 @click.option(
     "--report",
