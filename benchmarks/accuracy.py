@@ -1,17 +1,19 @@
 """Top-1 accuracy of the pretrained networks, float and quantized without training.
 
-``python -m benchmarks.accuracy [scheme ...]`` needs ``NOMUL_MODELS`` and ``NOMUL_DATA``.
+``python -m benchmarks.accuracy [--save] [SCHEME ...]`` needs ``NOMUL_MODELS`` and ``NOMUL_DATA``.
 """
 
-import sys
+import json
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
 
+import click
 import numpy as np
-from rich.console import Console
-from rich.progress import Progress
-from rich.table import Table
 
+from nomul.output import stage, table, write_json
+from nomul.verb import Verb
 from quant.datasets import Dataset, calibration_images, cifar10_jpeg, cifar10_lossless
 from quant.floating import run_float
 from quant.importers import load
@@ -27,8 +29,13 @@ NETWORKS: dict[str, Callable[[], Dataset]] = {
     "resnet20-original": cifar10_lossless,
     "resnet8": cifar10_lossless,
 }
+# What docs/quantizers.md compares.
+WEIGHTS = ("int8", "log5", "log4", "w4", "w4r", "w4r+", "w4r++", "sp2", "w3")
+ACTIVATIONS = ("int8alog", "log5alog", "log4alog", "int8a4", "log5a4", "log4a4")
+SCHEMES = (*WEIGHTS, *ACTIVATIONS)
+RESULTS = Path(__file__).parent / "results" / "accuracy.json"
 INPUT_SHAPE = (3, 32, 32)
-CALIBRATION_IMAGES = 512
+CALIBRATION_IMAGES = 1024
 
 
 def measure(
@@ -79,22 +86,45 @@ def top1(outputs: np.ndarray, labels: np.ndarray) -> float:
     return 100 * float((outputs.reshape(len(labels), -1).argmax(axis=1) == labels).mean())
 
 
-def main() -> None:
-    schemes = sys.argv[1:] or ["int8", "log4"]
-    with Progress(transient=True) as progress:
-        task = progress.add_task("", total=len(NETWORKS) * (1 + len(schemes)))
-        figures = measure(
-            schemes, report=lambda label: progress.update(task, description=label, advance=1)
-        )
-    table = Table("network", "scheme", "float %", "quantized %", "loss, points", "images/s")
-    for network in NETWORKS:
-        for scheme in schemes:
-            keys = (f"{network}.float", *(f"{network}.{scheme}.{key}" for key in ("top1", "loss")))
-            row = [f"{figures[key]:.2f}" for key in keys]
-            row.append(f"{figures[f'{network}.{scheme}.images_per_second']:.0f}")
-            table.add_row(network, scheme, *row)
-    Console().print(table)
+@click.command(cls=Verb)
+@click.argument("schemes", nargs=-1)
+@click.option(
+    "--network",
+    "networks",
+    multiple=True,
+    type=click.Choice(list(NETWORKS)),
+    help="Only this network; may be given several times.",
+)
+@click.option("--save", is_flag=True, help=f"Keep the figures in {RESULTS.name}.")
+def main(schemes: tuple[str, ...], networks: tuple[str, ...], save: bool) -> dict[str, Any]:
+    """Measure what SCHEMES cost in top-1 on all test images; by default those of the table."""
+    schemes = schemes or SCHEMES
+    found: dict[str, float] = {}
+    for network in networks or tuple(NETWORKS):
+        with stage(f"Accuracy of {network}") as progress:
+            found |= measure(schemes, [network], report=progress.say)
+        if save:
+            kept = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+            write_json(RESULTS, dict(sorted((kept | found).items())))
+    table(
+        "Top-1 in percent",
+        ["network", "scheme", "float", "quantized", "loss, points", "images/s"],
+        [
+            [
+                network,
+                scheme,
+                f"{found[f'{network}.float']:.2f}",
+                f"{found[f'{network}.{scheme}.top1']:.2f}",
+                f"{found[f'{network}.{scheme}.loss']:.2f}",
+                f"{found[f'{network}.{scheme}.images_per_second']:.0f}",
+            ]
+            for network in networks or tuple(NETWORKS)
+            for scheme in schemes
+        ],
+        left=2,
+    )
+    return found
 
 
 if __name__ == "__main__":
-    main()
+    main(prog_name="python -m benchmarks.accuracy")

@@ -11,7 +11,15 @@ from quant.numbers import count_terms, dequantize
 from quant.quantized import QConv, QLayer, QuantizedGraph
 from quant.reference import quantize_input, run_reference
 
-__all__ = ["QuantizedRow", "kind", "quantized_rows", "shape_text", "sqnr"]
+__all__ = [
+    "QuantizedRow",
+    "decibels",
+    "energies",
+    "kind",
+    "quantized_rows",
+    "shape_text",
+    "sqnr",
+]
 
 
 def kind(layer: QLayer) -> str:
@@ -46,8 +54,18 @@ def sqnr(exact: np.ndarray, found: np.ndarray) -> float:
     >>> round(sqnr(np.array([1.0, 1.0]), np.array([1.1, 0.9])), 6)
     20.0
     """
-    noise = float(np.square(exact - found, dtype=np.float64).sum())
-    signal = float(np.square(exact, dtype=np.float64).sum())
+    return decibels(energies(exact, found))
+
+
+def energies(exact: np.ndarray, found: np.ndarray) -> np.ndarray:
+    """Energy of the signal and of the noise, float64 (2,): those of parts of a tensor add up."""
+    noise = np.square(exact - found, dtype=np.float64).sum()
+    return np.array([np.square(exact, dtype=np.float64).sum(), noise])
+
+
+def decibels(energy: np.ndarray) -> float:
+    """Signal to noise of :func:`energies` in dB, infinite without noise or without signal."""
+    signal, noise = map(float, energy)
     if noise == 0:
         return float("inf")
     return 10 * float(np.log10(signal / noise)) if signal else float("-inf")

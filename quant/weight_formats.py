@@ -85,7 +85,7 @@ FORMATS = {
         # q1 + q2 with q1 of {0, 1, 2, 4} and q2 of {0, 4}: the sums of two powers of two of
         # Chang et al., "Mix and Match", HPCA 2021, at 4 bits, in units of an eighth.
         WeightFormat("sp2", (0, 1, 2, 4, 4, 5, 6, 8)),
-        WeightFormat("log4", (1, 2, 4, 8, 16, 32, 0, 24)),
+        WeightFormat("log4", (1, 2, 3, 6, 4, 8, 12, 0)),
         WeightFormat("log5", (1, 2, 3, 6, 4, 8, 12, 24, 16, 32, 48, 96, 64, 128, 0, 0)),
     )
 }

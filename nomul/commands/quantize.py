@@ -5,6 +5,7 @@ from typing import Any
 
 import click
 
+from nomul.comparison import compare_schemes, comparison_table
 from nomul.layers import quantized_rows
 from nomul.options import (
     image_options,
@@ -16,6 +17,7 @@ from nomul.options import (
 from nomul.output import console, plural, stage, table
 from nomul.sources import load_graph
 from nomul.verb import Verb
+from quant.schemes import find_scheme
 
 __all__ = ["command"]
 
@@ -27,7 +29,19 @@ __all__ = ["command"]
     "--scheme",
     default="log4",
     show_default=True,
-    help="How weights become integers: int8, log<b> (b = 2..6), log<b>x2 (b = 3..6).",
+    help="How weights become integers: int8, log5, log4, w4, w4r, w3, ... (docs/quantizers.md).",
+)
+@click.option(
+    "--report",
+    metavar="SCHEMES",
+    help="Compare schemes, as log5,log4,w4r: SQNR and top-1 of every layer. Writes no graph.",
+)
+@click.option(
+    "--report-images",
+    type=click.IntRange(1),
+    default=500,
+    show_default=True,
+    help="How many test images --report measures on.",
 )
 @click.option(
     "--calibration",
@@ -49,6 +63,8 @@ def command(
     input_shape,
     models: Path | None,
     scheme: str,
+    report: str | None,
+    report_images: int,
     calibration: str,
     bias_correction: bool,
     images: str,
@@ -66,10 +82,23 @@ def command(
     """
     from quant.quantize import quantize
 
+    if report is not None and (output or plot):
+        raise click.UsageError("--report writes no graph: leave out --output and --plot")
     with stage(f"Import {source}"):
         imported = load_graph(source, input_shape, models)
     graph, known = imported.graph, imported.preprocessing
     batch = images_of(graph.input_shape, images, count, data, preprocess, known, train=True)
+    if report is not None:
+        schemes = list(dict.fromkeys(name.strip() for name in report.split(",")))
+        for name in schemes:
+            find_scheme(name)
+        test = images_of(graph.input_shape, images, report_images, data, preprocess, known)
+        with stage(f"Compare {plural(len(schemes), 'scheme')}") as progress:
+            comparison = compare_schemes(
+                graph, schemes, batch.x, test, calibration, bias_correction, progress
+            )
+        comparison_table(comparison)
+        return comparison.to_dict()
     with stage(f"Quantize to {scheme} with {plural(len(batch), 'image')}") as progress:
         qgraph = quantize(
             graph,

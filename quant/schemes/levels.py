@@ -1,4 +1,4 @@
-"""Weights of few sizes: the weight formats of lanes, logarithms with 1.5, sums of two powers."""
+"""Weights of few sizes: those of weight formats, and sums of two powers."""
 
 from functools import partial
 
@@ -9,65 +9,18 @@ from quant.layer_inputs import LayerInputs
 from quant.numbers import canonical_digits
 from quant.schemes import Activations, Scheme
 from quant.schemes.rounding import round_weights
-from quant.weight_formats import FORMATS, WeightFormat, weight_format
+from quant.weight_formats import FORMATS, WeightFormat
 
-__all__ = ["OneFormat", "TwoPasses", "logarithmic", "nearest", "sums_of_two"]
-
-
-def logarithmic(bits: int, octaves: int, finer: int) -> WeightFormat:
-    """``log<bits>``: 0, ``octaves`` powers of two, and 1.5 times the ``finer`` below the largest.
-
-    Errors: ``ValueError`` for sizes that the codes cannot hold.
-
-    >>> logarithmic(4, 6, 1).levels.tolist()
-    [0, 1, 2, 4, 8, 16, 24, 32]
-    """
-    powers = [1 << k for k in range(octaves)]
-    sizes = [0, *powers, *(3 * power // 2 for power in powers[-1 - finer : -1])]
-    codes = 1 << bits - 1
-    if not 0 <= finer < octaves - 1 or len(sizes) > codes:
-        raise ValueError(
-            f"{len(sizes)} sizes, {finer} of them between {octaves} powers, are no {bits}-bit codes"
-        )
-    return WeightFormat(f"log{bits}", tuple(sizes + [0] * (codes - len(sizes))))
+__all__ = ["KNOWN", "OneFormat", "TwoPasses", "nearest", "sums_of_two"]
 
 
-# What no engine's lanes are built for; their integers run as terms in several passes.
-MORE = {fmt.name: fmt for fmt in (logarithmic(6, 16, 14),)}
+# What no engine's lanes are built for; its integers run as terms in several passes.
+LOG6 = WeightFormat("log6", (0, *(1 << k for k in range(16)), *(3 << k for k in range(15))))
+KNOWN = FORMATS | {LOG6.name: LOG6}
 
 
 class OneFormat(Scheme):
-    """Weights that are levels of a weight format, a power-of-two scale a channel.
-
-    A machine whose lanes are built for the format applies them in one pass. Behind ``+`` the
-    layer that makes the network's output, and behind ``++`` also those that read its input, are
-    sums of two powers, in two passes: they are small, and their errors weigh most.
-
-    Attributes
-    ----------
-    levels : int64
-        Sizes of a weight, ascending from 0.
-    fine : int64
-        Those of a layer in two passes.
-    """
-
-    pattern = rf"(?P<table>{'|'.join([*FORMATS, *MORE])})(?P<ends>\+{{1,2}})?"
-    usage = f"{', '.join(sorted([*FORMATS, *MORE]))}, with + or ++ for two passes at the ends"
-
-    def __init__(self, name: str, activations: Activations, table: str, ends: str = "") -> None:
-        super().__init__(name, activations)
-        fmt = MORE.get(table) or weight_format(table)
-        self.levels = fmt.levels
-        self.fine = sums_of_two(fmt.powers)
-        self.ends = ends
-
-    def quantize_weights(self, conv: Conv, inputs: LayerInputs) -> tuple[np.ndarray, np.ndarray]:
-        ends = (inputs.last and self.ends != "") or (inputs.first and self.ends == "++")
-        return round_to_levels(conv, inputs, self.fine if ends else self.levels)
-
-
-class TwoPasses(Scheme):
-    """``<format>x2``: sums of two powers, which a machine of that format applies in two passes.
+    """Weights that are levels of a weight format, in one pass of a machine built for it.
 
     Attributes
     ----------
@@ -75,15 +28,44 @@ class TwoPasses(Scheme):
         Sizes of a weight, ascending from 0.
     """
 
-    pattern = r"(?P<table>w3|w4r|w4)x2"
-    usage = "w3x2, w4rx2, w4x2"
+    pattern = f"(?P<table>{'|'.join(KNOWN)})"
+    usage = ", ".join(sorted(KNOWN))
 
     def __init__(self, name: str, activations: Activations, table: str) -> None:
         super().__init__(name, activations)
-        self.levels = sums_of_two(weight_format(table).powers)
+        self.levels = KNOWN[table].levels
 
     def quantize_weights(self, conv: Conv, inputs: LayerInputs) -> tuple[np.ndarray, np.ndarray]:
         return round_to_levels(conv, inputs, self.levels)
+
+
+class TwoPasses(Scheme):
+    """Sums of two powers of a format, which a machine built for it applies in two passes.
+
+    ``<format>x2`` are all layers, ``<format>+`` those that make the network's output, and
+    ``<format>++`` these and those that read its input: they are small, and their errors weigh
+    most. The other layers are in one pass.
+
+    Attributes
+    ----------
+    levels, fine : int64
+        Sizes of a weight in one pass and in two, ascending from 0.
+    """
+
+    pattern = r"(?P<table>w3|w4r|w4)(?P<where>x2|\+{1,2})"
+    usage = (
+        "w3x2, w4rx2, w4x2 (two passes), w3+, w4r+, w4+ (at the output), w3++ ... (at both ends)"
+    )
+
+    def __init__(self, name: str, activations: Activations, table: str, where: str) -> None:
+        super().__init__(name, activations)
+        self.levels = FORMATS[table].levels
+        self.fine = sums_of_two(FORMATS[table].powers)
+        self.where = where
+
+    def quantize_weights(self, conv: Conv, inputs: LayerInputs) -> tuple[np.ndarray, np.ndarray]:
+        twice = self.where == "x2" or inputs.last or (inputs.first and self.where == "++")
+        return round_to_levels(conv, inputs, self.fine if twice else self.levels)
 
 
 def round_to_levels(

@@ -238,8 +238,9 @@ def _plans() -> Iterator[LanePlan]:
     )
     yield LanePlan(
         weight_format("log4"),
-        (Term(Selector((0, 4), (one, two, None, six)), Selector((1, 2), (0, 2, 4, 2))),),
-        joint=(1, 2),
+        (Term(Selector((0, 1), (one, two, three, six)), Selector((2,), (0, 2))),),
+        joint=(0, 1, 2),
+        clears=True,
     )
     yield LanePlan(
         weight_format("log5"),

@@ -17,7 +17,7 @@ from quant.schemes.levels import OneFormat, TwoPasses
         ("int8", Int8),
         ("w3", OneFormat),
         ("w4r", OneFormat),
-        ("w4+", OneFormat),
+        ("w4+", TwoPasses),
         ("log6", OneFormat),
         ("w3x2", TwoPasses),
         ("w4rx2", TwoPasses),
@@ -41,11 +41,11 @@ def test_schemes_are_found_by_name(name, kind, suffix, activations):
 
 @pytest.mark.parametrize(
     "name",
-    ["", "log", "log2", "log7", "log4x2", "w4x3", "w5", "int16", "int8+", "w4+++", "w4x2+"]
+    ["", "log", "log2", "log7", "log4x2", "w4x3", "w5", "int16", "int8+", "w4+++", "w4x2+", "log4+"]
     + ["log4a", "log4a8", "log4a8log", "log4a3", "log4log"],
 )
 def test_unknown_schemes_list_the_known(name):
-    message = r"choose one of: int8, log4, .* two passes at the ends, w3x2.*; behind it a<bits>"
+    message = r"choose one of: int8, log4, .* w4r, w3x2, .* \(at both ends\); behind it a<bits>"
     with pytest.raises(NoMulError, match=message):
         find_scheme(name)
 
