@@ -18,7 +18,7 @@ def loss(key: str, images: str, published: str = "", bar: bool = False) -> Figur
 JPEG, LOSSLESS = "10,000 JPEG images", "1,000 lossless images"
 TRAINED = "none without training; with: APoT 4/4 bit 0.51, INQ 5 bit 1.11"
 DIGITS = "digits, 360 held-out images"
-MACHINE = "a ResNet-20 image, log4, zynq7020 (256 MACs)"
+MACHINE = "a ResNet-20 image, w4r+, zynq7020 (1,536 MACs)"
 
 FIGURES = (
     Figure("demo.accuracy.float", ">= 97", at_least(97), DIGITS, form=".2f"),
@@ -48,7 +48,7 @@ FIGURES = (
     loss("resnet8.log4.loss", LOSSLESS),
     Figure("layers.checked", ">= 1000", at_least(1000), "random layers", form=",d"),
     Figure("layers.mismatches", "0", at_most(0), "against torch and ONNX Runtime", form=",d"),
-    Figure("networks.checked", "4", at_least(4), "ResNet-20 and -8, int8 and log4", form=",d"),
+    Figure("networks.checked", "4", at_least(4), "ResNet-20 and -8, int8 and w4r+", form=",d"),
     Figure("networks.images", ">= 8 each", at_least(8), "on the RTL, of each network", form=",d"),
     Figure("networks.mismatches", "0", at_most(0), "tensors that differ in any stage", form=",d"),
     Figure("cycles.predicted", "", free, MACHINE, form=",d"),
@@ -62,7 +62,7 @@ FIGURES = (
         "ResNet-20, log4, batches of 64",
         form=",.0f",
     ),
-    Figure("resnet20.busy", ">= 0.75", at_least(0.75), "share of MAC slots, log4", form=".3f"),
+    Figure("resnet20.busy", ">= 0.75", at_least(0.75), "share of MAC slots, w4r+", form=".3f"),
 )
 
 SHORT = (

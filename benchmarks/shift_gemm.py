@@ -12,7 +12,7 @@ import numpy as np
 from benchmarks import ecp5
 from benchmarks.accuracy import measure
 from benchmarks.figures import Benchmark, Figure, at_least, at_most, free
-from benchmarks.measure import quantized, test_images
+from benchmarks.measure import SINGLE, quantized, test_images
 from benchmarks.resnet18 import resnet18
 from boards.parts import load_part
 from boards.synth import synthesize
@@ -30,7 +30,7 @@ __all__ = ["SHIFT_GEMM", "main"]
 
 MACHINE = "zynq7020"
 LARGE = "zynq7020-imagenet"
-SCHEME = "w4r"
+SCHEME, FORMAT = SINGLE, "w4r"
 NETWORKS = {"resnet20": "cifar10-jpeg", "resnet8": "cifar10-lossless"}
 IMAGES = 8
 
@@ -55,7 +55,7 @@ def synthesis(progress: Report) -> dict[str, Any]:
     blocks, total = report.grouped(), report.total
     lut = blocks["engine"].lut + blocks["accumulator"].lut
     compiled = program("resnet20")
-    delivered = 2 * compiled.macs / compiled.cycles
+    delivered = 2 * sum(layer.macs for layer in compiled.layers) / compiled.cycles
     return {
         "lut": total.lut,
         "ff": total.ff,
@@ -87,12 +87,14 @@ def cycles(progress: Report) -> dict[str, Any]:
 
 def large(progress: Report) -> dict[str, Any]:
     """ResNet-18 at 224 x 224 with random weights on the program simulator."""
-    qgraph = resnet18(SCHEME)
+    qgraph = resnet18(FORMAT)
     compiled = compile_graph(qgraph, load_architecture(LARGE))
     image = np.random.default_rng(0).normal(size=(1, 3, 224, 224)).astype(np.float32)
     codes = quantize_input(qgraph, image)
-    _, counted = ProgramSimulator(compiled, batch=1).run(codes)
-    return {"resnet18.busy": compiled.macs / (counted * compiled.architecture.macs_per_cycle)}
+    result = ProgramSimulator(compiled, batch=1).run(codes)
+    if result.cycles != compiled.cycles:
+        raise AssertionError(f"{result.cycles} cycles, predicted {compiled.cycles}")
+    return {"resnet18.busy": compiled.busy}
 
 
 def clock(progress: Report) -> dict[str, Any]:
@@ -113,7 +115,7 @@ def mismatches(progress: Report) -> dict[str, Any]:
 
 def accuracy(progress: Report) -> dict[str, Any]:
     """Top-1 points lost without training, on all test images of each network."""
-    found = measure(("log5", "log4", "w4r"), report=lambda label: progress(0, None, label))
+    found = measure(("log5", "log4", SCHEME), report=lambda label: progress(0, None, label))
     return {key: value for key, value in found.items() if key.endswith(".loss")}
 
 
@@ -190,13 +192,13 @@ FIGURES = (
     Figure("ecp5.mhz", "", free, "16 columns of 16 lanes routed on ECP5, median", form=".0f"),
     loss("resnet20", "log5", 0.3, JPEG),
     loss("resnet20", "log4", 0.8, JPEG),
-    loss("resnet20", "w4r", None, JPEG),
+    loss("resnet20", SCHEME, None, JPEG),
     loss("resnet20-original", "log5", 1.0, LOSSLESS),
     loss("resnet20-original", "log4", 1.5, LOSSLESS),
-    loss("resnet20-original", "w4r", None, LOSSLESS),
+    loss("resnet20-original", SCHEME, None, LOSSLESS),
     loss("resnet8", "log5", 1.0, LOSSLESS),
     loss("resnet8", "log4", 1.5, LOSSLESS),
-    loss("resnet8", "w4r", None, LOSSLESS),
+    loss("resnet8", SCHEME, None, LOSSLESS),
     Figure(
         "mismatches",
         "0",

@@ -41,7 +41,16 @@ def recompute(layer: QLayer, inputs: list[np.ndarray]) -> np.ndarray:
     """
     tensors = [torch.from_numpy(np.asarray(x, np.float64)) for x in inputs]
     exact = COMPUTE[type(layer)](layer, *tensors)
-    return exact.round().clamp(layer.low, layer.high).to(torch.int64).numpy()
+    codes = exact.round().clamp(layer.low, layer.high)
+    if layer.format.logarithmic:
+        codes = nearest_log(codes)
+    return codes.to(torch.int64).numpy()
+
+
+def nearest_log(codes: Tensor) -> Tensor:
+    """The nearest of 0, 2**k and 3 * 2**k, ties to the larger."""
+    mantissa, exponent = torch.frexp(codes)  # mantissa 0.5 .. 1
+    return torch.ldexp((4 * mantissa + 0.5).floor(), exponent - 2)
 
 
 def power(exponents: np.ndarray) -> Tensor:
