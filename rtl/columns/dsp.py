@@ -238,7 +238,7 @@ class DspPair(wiring.Component):
         weights = fmt.decode(np.arange(1 << fmt.bits)).tolist()
         shape = signed(p.weight_bits(p.accumulations) - p.field(p.accumulations))
         lower = Array(Const(weight, shape) for weight in weights)[first]
-        negative = Array(Const(weight < 0, 1) for weight in weights)[first]
+        negative = first[-1]
         lowered = [Const(weight - borrow, shape) for borrow in (0, 1) for weight in weights]
         upper = Array(lowered)[Cat(second, negative)]
         extension = negative.replicate(p.field(p.accumulations) - shape.width)

@@ -63,8 +63,9 @@ class Term:
 class LanePlan:
     """The selections of one weight format.
 
-    The code of a lane is the code of the weight (magnitude, and above it the sign) and, where
-    ``joint`` names bits, their conjunction on top, which is formed once when the weight is loaded.
+    The code of a lane is the code of the weight (magnitude, and above it the sign, which a zero
+    loses) and, where ``joint`` names bits, their conjunction on top. It is formed once, when the
+    weight is loaded.
 
     Parameters
     ----------
@@ -116,6 +117,7 @@ class LanePlan:
     def expand(self, codes: np.ndarray) -> np.ndarray:
         """Codes of lanes for codes of weights."""
         codes = np.asarray(codes, np.int64)
+        codes = np.where(self.format.decode(codes) == 0, codes & ~(1 << self.sign), codes)
         if not self.joint:
             return codes
         mask = sum(1 << bit for bit in self.joint)

@@ -325,11 +325,9 @@ class ShiftGemm(wiring.Component):
         c = self.config
         loaded = Signal(range(c.lanes * c.groups))
         full = Signal()
-        remaining = Signal(16)
-        first = Signal(init=1)
-        # Comparisons are made ahead, to keep them off the paths of the handshakes.
-        single = Signal()
-        m.d.sync += single.eq(self.settings.last_vector == 0)
+        # Words to come of the tile, less one: negative before the first word of the next.
+        remaining = Signal(signed(17), init=-1)
+        first = remaining[-1]
         swap = Signal()
         m.d.comb += [
             self.weights.ready.eq(~full),
@@ -342,24 +340,23 @@ class ShiftGemm(wiring.Component):
                 full.eq(loaded == (c.lanes << self.settings.split) - 1),
             ]
         with m.If(self.activations.valid & self.activations.ready):
-            m.d.sync += [
-                remaining.eq(Mux(first, self.settings.last_vector, remaining - 1)),
-                first.eq(Mux(first, single, remaining == 1)),
-            ]
+            m.d.sync += remaining.eq(Mux(first, self.settings.last_vector, remaining) - 1)
         with m.If(swap | self.start):
             m.d.sync += [loaded.eq(0), full.eq(0)]
         with m.If(self.start):
-            m.d.sync += first.eq(1)
+            m.d.sync += remaining.eq(-1)
         return swap, loaded
 
     def loader(self, m: Module, loaded: Signal) -> tuple[Signal, Signal]:
         """The registered weight word in codes of lanes, and the groups that take it."""
         c, plan = self.config, self.config.plan
         word = Signal(data.ArrayLayout(plan.lane_bits, c.column_lanes), reset_less=True)
+        zeros = [code for code, size in enumerate(plan.format.magnitudes) if size == 0]
         for lane in range(c.column_lanes):
             code = self.weights.p[lane]
+            sign = code[-1] & ~Cat(code[:-1] == zero for zero in zeros).any()
             joint = Cat(code[bit] for bit in plan.joint).all() if plan.joint else Const(0, 0)
-            m.d.sync += word[lane].eq(Cat(code, joint))
+            m.d.sync += word[lane].eq(Cat(code[:-1], sign, joint))
         load = Signal(c.groups)
         accept = self.weights.valid & self.weights.ready
         block = loaded[exact_log2(c.lanes) :]

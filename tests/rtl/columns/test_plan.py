@@ -45,9 +45,10 @@ def test_excess_of_weights(name):
 
 
 def test_expanded_codes():
-    assert lane_plan("w4r").expand(np.array([7, 15])).tolist() == [7, 15]
+    # A zero loses its sign.
+    assert lane_plan("w4r").expand(np.array([7, 15, 13])).tolist() == [7, 7, 13]
     # The bit on top is the conjunction of the magnitude's bits.
-    assert lane_plan("w4").expand(np.array([6, 7, 15])).tolist() == [6, 7 | 16, 15 | 16]
+    assert lane_plan("w4").expand(np.array([6, 14, 7, 15])).tolist() == [6, 14, 7 | 16, 7 | 16]
 
 
 @pytest.mark.parametrize("name", PLANS)
