@@ -33,8 +33,8 @@ __all__ = [
 CALIBRATION = 256
 SCHEMES = ("int8", "log4")
 SINGLE = "w4r+"
-# One pass a weight, but for the last layer, on the machine that is built for it; the signed digits of
-# int8 in several passes on the larger one.
+# One pass a weight, but for the last layer, on the machine that is built for it; int8 in several
+# passes on the larger one.
 MACHINES = {SINGLE: "zynq7020", "int8": "zynq7045"}
 IMAGES = 8
 LAYERS, LAYERS_QUICK = 1000, 100

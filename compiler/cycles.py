@@ -17,10 +17,8 @@ BEFORE = 2
 """From the start of a program to its first instruction."""
 FIRST_WEIGHT = 3
 """From ``RUN`` to the first word of weights that the engine takes."""
-FIRST_BYPASS = 5
-"""From ``RUN`` to the first vector of a run past the engine."""
-BYPASS_LATENCY = 1
-"""From a vector of such a run to its sums."""
+FIRST_BYPASS = 6
+"""From ``RUN`` to the first vector of a run past the engine, which counts as its own sums."""
 QUEUE = 4
 """From a finishing word of sums until it counts as waiting; then post-processing may start."""
 LEAVE = 1
@@ -55,7 +53,7 @@ def run_cycles(architecture: Architecture, run: Run) -> int:
         first = FIRST_WEIGHT + timing.first
     else:
         vectors = positions * reductions * passes * groups
-        timing = Timing(0, vectors, vectors, BYPASS_LATENCY)
+        timing = Timing(0, vectors, vectors, 0)
         first = FIRST_BYPASS
     shape = (groups, passes * reductions, positions)
     members = architecture.groups

@@ -22,6 +22,7 @@ def machine(
     activation_bits: int = 8,
     accumulator_bits: int = 32,
     pass_shift_bits: int = 3,
+    logarithmic: int = 0,
     **memory: int,
 ) -> Architecture:
     """A machine without DSP columns; ``memory`` changes sizes of its memories."""
@@ -42,6 +43,7 @@ def machine(
                 "activation_bits": activation_bits,
                 "accumulator_bits": accumulator_bits,
                 "pass_shift_bits": pass_shift_bits,
+                "logarithmic": logarithmic,
             },
             "memory": {**ROOMY, **memory},
         }

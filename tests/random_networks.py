@@ -122,7 +122,7 @@ class NetworkBuilder:
         """A residual addition."""
         left = int(self.source.integers(0, 5))
         shifts = (left, 0) if self.source.integers(2) else (0, left)
-        shift = int(self.source.integers(0, 4))
+        shift = int(self.source.integers(max(0, left - 3), left + 4))
         return self.add(QAdd(**self.common((a, b), self.shapes[a]), shifts=shifts, shift=shift))
 
     def concat(self, *inputs: str) -> str:

@@ -33,7 +33,7 @@ SMALL = {
 OTHERS = (
     # Feature words of half a bus word; of two and a half, which take four pieces.
     machine_of(4, 3, 2, "w3", 4, 20, 3, **SMALL),
-    machine_of(16, 1, 1, "log5", 5, 24, 4, **SMALL),
+    machine_of(8, 1, 1, "w3", 10, 28, 4, **SMALL),
     machine_of(8, 2, 4, "w4r", 8, 32, 3, **SMALL),
 )
 

@@ -101,7 +101,7 @@ def test_calibration_with_no_images(refused, files):
     ("old", "new", "words"),
     [
         ("lanes = 8", "lanse = 8", ["lanse", "known are"]),
-        ("feature_words = 1024", "feature_words = 1000", ["feature_words = 1000", "power of two"]),
+        ("feature_words = 2048", "feature_words = 1000", ["feature_words = 1000", "power of two"]),
         ("clock_mhz = 100", "clock_mhz = -1", ["clock_mhz = -1", "allowed"]),
         ("[engine]", "[engine", ["TOML"]),
     ],
@@ -168,7 +168,9 @@ def test_output_that_cannot_be_written(refused, files):
         *("compile", files.qgraph, "--arch", "tiny", "-o", "nowhere/small.program"),
         words=["nowhere/small.program"],
     )
-    refused("verilog", "--arch", "tiny", "--block", "nest", "-o", "no/n.v", words=["no/n.v"])
+    refused(
+        "verilog", "--arch", "tiny", "--block", "nest_activation", "-o", "no/n.v", words=["no/n.v"]
+    )
     refused("report", files.program, "--plot", "no/plot.png", words=["no/plot.png"])
     refused("report", files.program, "--plot", "plot.xyz", words=["plot.xyz", ".png"])
     refused("report", files.program, "--plot", "plot", words=["plot", ".png"])

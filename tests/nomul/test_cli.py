@@ -147,7 +147,7 @@ def test_disassemble(files, tmp_path):
     assert "  halt" in text and "layer 0 relu" in text
 
 
-@pytest.mark.parametrize("block", ["nest", "shift_gemm", "sequencer", "accumulator"])
+@pytest.mark.parametrize("block", ["nest_activation", "shift_gemm", "sequencer", "accumulator"])
 def test_verilog_of_a_block(tmp_path, block):
     output = tmp_path / "block.v"
     found, _ = figures(tmp_path, "verilog", "--arch", "tiny", "--block", block, "-o", output)
@@ -156,7 +156,7 @@ def test_verilog_of_a_block(tmp_path, block):
 
 def test_synthesize_a_block(tmp_path):
     found, text = figures(
-        tmp_path, "synth", "--arch", "tiny", "--block", "nest", "--part", "xc7z020"
+        tmp_path, "synth", "--arch", "tiny", "--block", "nest_activation", "--part", "xc7z020"
     )
     assert found["synth.dsp"] == 0 < found["synth.lut"] < 53_200
     assert found["synth.share.lut"] == pytest.approx(found["synth.lut"] / 53_200)

@@ -50,7 +50,7 @@ def test_figures():
 def test_verb(tmp_path):
     target = tmp_path / "figures.json"
     result = nomul(
-        *("synth", "--arch", "tiny", "--block", "nest", "--part", "xc7z020"),
+        *("synth", "--arch", "tiny", "--block", "nest_activation", "--part", "xc7z020"),
         *("--timing", "--json", target),
     )
     assert result.exit_code == 0, result.stderr
@@ -61,7 +61,9 @@ def test_verb(tmp_path):
 
 
 def test_a_part_without_delays():
-    result = nomul("synth", "--arch", "tiny", "--block", "nest", "--part", "xczu3eg", "--timing")
+    result = nomul(
+        "synth", "--arch", "tiny", "--block", "nest_activation", "--part", "xczu3eg", "--timing"
+    )
     assert result.exit_code == 1
     assert "no cell delays are known of xczu3eg" in result.stderr
     assert "block" not in result.stdout
