@@ -86,6 +86,8 @@ class Benchmark:
     quick, long : sequence of (title, function)
         What is measured with ``--quick``, and without: functions of a progress report that give
         values by key. What ``--quick`` leaves out comes from the kept file, and is marked.
+    others : function, optional
+        Gives values that other benchmarks measure and keep. They are marked, too.
     """
 
     name: str
@@ -93,6 +95,7 @@ class Benchmark:
     figures: Sequence[Figure]
     quick: Sequence[Step]
     long: Sequence[Step]
+    others: Callable[[], Values] = dict
 
     @property
     def keys(self) -> list[str]:
@@ -125,7 +128,7 @@ class Benchmark:
         for title, function in self.quick if quick else self.long:
             with stage(title) as progress:
                 found |= function(progress)
-        fresh, kept = set(found), self.kept()
+        fresh, kept = set(found), self.kept() | self.others()
         found = {key: found.get(key, kept.get(key)) for key in self.keys}
         self.show(found, fresh)
         missed = [figure for figure in self.figures if not figure.met(found)]
@@ -154,4 +157,4 @@ class Benchmark:
             left=2,
         )
         if set(found) - fresh:
-            console.print(f"* not measured now: from benchmarks/results/{self.results.name}")
+            console.print("* not measured now: as kept in benchmarks/results")
