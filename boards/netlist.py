@@ -50,7 +50,7 @@ equiv_make gold gate equiv
 hierarchy -top equiv
 clean -purge
 equiv_simple -undef equiv
-equiv_induct -undef equiv
+equiv_induct -undef -seq 9 equiv
 tee -o status.txt equiv_status equiv
 """
 

@@ -29,13 +29,15 @@ _PHASES = (
 _TRIM = (
     "delete t:$scopeinfo",
     "setattr -unset src t:LUT* t:INV t:MUXF* w:*",
-    "setparam -unset INIT t:LUT?",
+    "setparam -unset INIT t:LUT1 t:LUT2 t:LUT3 t:LUT4 t:LUT5 t:LUT6",
     "select -set registers t:FD* %co1:+[Q] w:* %i",
     "rename -hide w:* @registers %d",
 )
 # Amaranth names a field of an array `name[0]`, as ABC9 does the lowest bit of `name`: where such an
 # array is a port, ABC9 fails.
 _HIDE_FIELDS = "rename -hide w:*[[]*"
+# Cells whose outputs follow only some of their inputs, as their tables say.
+_WITH_TABLES = ("LUT6_2",)
 _NETLIST = "netlist.json.gz"
 
 
@@ -70,7 +72,7 @@ def silent(message: str) -> None:
 
 def netlist_key(design: Design, family: str) -> str:
     """Hash of all that decides a netlist."""
-    return digest(design.key, family, _script(design.name, [], family))
+    return digest(design.key, family, _script(design.name, [], family), _WITH_TABLES)
 
 
 def netlist(
@@ -135,7 +137,8 @@ def _synthesize(design: Design, family: str, progress: Callable[[str], None]) ->
     module = json.loads(text)["modules"][design.name]
     for cell in module["cells"].values():
         parameters = cell["parameters"].items()
-        cell["parameters"] = {key: v for key, v in parameters if not key.startswith("INIT")}
+        if cell["type"] not in _WITH_TABLES:
+            cell["parameters"] = {key: v for key, v in parameters if not key.startswith("INIT")}
         cell["attributes"] = {k: v for k, v in cell["attributes"].items() if k == "src"}
     names = {key: net for key, net in module["netnames"].items() if not net["hide_name"]}
     return {

@@ -57,7 +57,7 @@ def test_verb(tmp_path):
     found = json.loads(target.read_text())
     assert 50 < found["timing.mhz"] < 1000
     assert found["synth.lut"] > 0
-    assert "nest on xc7z020: estimate, not placed and routed" in result.stdout
+    assert "nest_activation on xc7z020: estimate, not placed and routed" in result.stdout
 
 
 def test_a_part_without_delays():

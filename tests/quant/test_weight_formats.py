@@ -9,11 +9,11 @@ LEVELS = {
     "w4r": {0, 1, 2, 4, 8, 16, 32},
     "w4": {0, 1, 2, 4, 8, 16, 32, 64},
     "sp2": {q1 + q2 for q1 in (0, 1, 2, 4) for q2 in (0, 4)},
-    "log4": {0, 1, 2, 4, 8, 16, 24, 32},
+    "log4": {0, 1, 2, 3, 4, 6, 8, 12},
     "log5": {0, *(1 << k for k in range(8)), *(3 << k for k in range(6))},
 }
 BITS = {"w3": 3, "w4r": 4, "w4": 4, "sp2": 4, "log4": 4, "log5": 5}
-POWERS = {"w3": 3, "w4r": 6, "w4": 7, "sp2": 4, "log4": 6, "log5": 8}
+POWERS = {"w3": 3, "w4r": 6, "w4": 7, "sp2": 4, "log4": 4, "log5": 8}
 
 
 def test_all_are_here():
