@@ -18,7 +18,7 @@ __all__ = ["Proof", "prove", "synthesize"]
 # Pads and clock buffers belong to a whole design, not to a block.
 _SYNTHESIZE = """
 read_rtlil in.il
-synth_xilinx -family xc7 -flatten -noiopad -noclkbuf -top top
+synth_xilinx -family xc7 -nosrl -flatten -noiopad -noclkbuf -top top
 write_verilog -noexpr netlist.v
 """
 

@@ -105,7 +105,8 @@ class PostLane(wiring.Component):
         # 1: the sum with its bias. Of the operands that which may be a choice comes last, so that
         # the adder's own look-up tables make it.
         total = register(signed(self.bits), "total")
-        shift = [register(SHIFT, f"shift_{i}") for i in (1, 2, 3)]
+        # A stage keeps the bits of the shift that it and those behind it take.
+        shift = [register(width, f"shift_{i}") for i, width in enumerate((SHIFT, 3, 1), 1)]
         m.d.sync += [
             total.eq(self.bias + self.sum),
             shift[0].eq(self.shift),
@@ -116,9 +117,9 @@ class PostLane(wiring.Component):
         coarse = Shifted(m, "coarse", Cat(Const(0, 1), total), shift[0][COARSE], 8, near + 7)
         middle = Shifted(m, "middle", coarse.value, shift[1][MIDDLE], 2, near + 1)
         # 4: the last bit of the shift, again in the adder, and the residual.
-        aligned = [register(signed(self.code_bits + 5), f"aligned_{i}") for i in (1, 2, 3)]
+        aligned = [register(signed(self.code_bits + 4), f"aligned_{i}") for i in (1, 2, 3)]
         m.d.sync += [
-            aligned[0].eq(Cat(Const(0, 1), self.residual).as_signed() << self.residual_left),
+            aligned[0].eq(self.residual << self.residual_left),
             aligned[1].eq(aligned[0]),
             aligned[2].eq(aligned[1]),
         ]
@@ -127,7 +128,7 @@ class PostLane(wiring.Component):
         both = register(signed(near + 1), "both")
         negative = [register(1, f"negative_{i}") for i in range(5)]
         m.d.sync += [
-            both.eq(aligned[2] + fine),
+            both.eq(Cat(Const(0, 1), aligned[2]).as_signed() + fine),
             negative[0].eq(total[-1]),
             *(following.eq(bit) for bit, following in pairwise(negative)),
         ]
@@ -146,7 +147,7 @@ class PostLane(wiring.Component):
         shifted = Signal(signed(near + 1))
         dropped = Signal()
         m.d.comb += shifted.eq(both >> self.right)
-        for right in range(4):
+        for right in range(1, 4):
             with m.If(self.right == right):
                 m.d.comb += dropped.eq(both[:right].any())
         m.d.sync += [
@@ -213,5 +214,5 @@ class Shifted:
                     m.d.sync += [
                         self.value.eq(quotient),
                         self.far.eq(quotient != quotient[:bits].as_signed()),
-                        self.rest.eq(value[: i * step].any()),
+                        self.rest.eq(value[: i * step].any() if i else 0),
                     ]
