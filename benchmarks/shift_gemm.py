@@ -137,7 +137,7 @@ FIGURES = (
         ">= 1296",
         at_least(1296),
         "peak, w4r x 8 bits, the array's size",
-        "69.7 GOPS peak at an unknown clock (A)",
+        "69.7 GOPS, clock not known (A)",
         ",d",
     ),
     Figure("lut", "<= 40,000", at_most(40_000), WHOLE, "12,530 (A), 38,100 (MSD)", ",d"),
@@ -159,7 +159,7 @@ FIGURES = (
         "<= 13,500",
         at_most(13_500),
         "end to end: input to logits, RTL, one CIFAR-10 image",
-        "151,000 at 100 MHz (FINN, W1A1, MLPerf Tiny)",
+        "1.51 ms, clock not stated (FINN, W1A1, MLPerf Tiny)",
         ",d",
     ),
     Figure(

@@ -39,7 +39,8 @@ def block(name: str, arch: Architecture, family: str | None = None) -> Design:
         raise NoMulError(
             f"no block is named {name}; {arch.name} has {arch.engine}, {', '.join(BLOCKS)}"
         )
-    return Design(*kinds[key], name)
+    kind, arguments = kinds[key]
+    return Design(kind, arguments, name)
 
 
 # Beside its choices, so that verbs without blocks need not load the hardware.

@@ -140,8 +140,8 @@ class HostPort(wiring.Component):
         m.d.sync += [register.eq(offset), known.eq(offset >> len(register) == 0)]
         m.d.sync += chosen[Region.REGISTERS].eq(0)
         with m.If(read_region[Region.REGISTERS] & known), m.Switch(register):
-            for index, content in registers.items():
-                with m.Case(index):
+            for place, content in registers.items():
+                with m.Case(place):
                     m.d.sync += chosen[Region.REGISTERS].eq(content)
 
         m.d.sync += self.control.eq(0)
