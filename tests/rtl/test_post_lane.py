@@ -126,3 +126,24 @@ def test_ties_and_wraps():
 @pytest.mark.parametrize("bits, code_bits", SIZES)
 def test_conversion(bits, code_bits):
     rtlil.convert(PostLane(bits, code_bits))
+
+
+@pytest.mark.parametrize("code_bits", [2, 5, 8])
+def test_logarithmic_codes(code_bits):
+    """Every code there is, as it is and as its nearest logarithmic one."""
+    dut = PostLane(16, code_bits, logarithmic=True)
+    codes = np.arange(1 << code_bits)
+    # Codes whose nearest logarithm would be one more than there is are clipped before.
+    high = 3 << code_bits - 2
+    rows, expected = [], []
+    for as_log in (1, 0):
+        settings = {"as_log": as_log, "low": 0, "high": high}
+        rows += [settings] + [{}] * dut.latency
+        rows += [{"sum": int(code)} for code in codes]
+        expected += dut.model(16, code_bits, codes, 0, 0, 0, 0, 0, 0, high, as_log).tolist()
+    rows += [{}] * dut.latency
+    shown = Bench(dut).played(rows, ["code"])["code"]
+    count, begin = len(codes), 1 + dut.latency
+    starts = (begin, 2 * begin + count)
+    got = [shown[start + n + dut.latency] for start in starts for n in range(count)]
+    assert got == expected

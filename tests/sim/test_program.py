@@ -9,6 +9,7 @@ from compiler.compile import compile
 from compiler.settings import ProgramError
 from quant.errors import NoMulError
 from quant.graph import Window
+from quant.numbers import Format
 from quant.reference import run_reference
 from rtl.architecture import load_architecture
 from rtl.isa import VERSION, Nest, Opcode, decode, encode
@@ -245,6 +246,26 @@ def test_accumulators_that_two_outputs_share():
     sums = [f["nest"] == Nest.SUM.value and f["level"] == 0 for f in loops].index(True)
     with pytest.raises(ProgramError, match="sums of different outputs share an accumulator"):
         run_changed(changed(program, Opcode.LOOP, sums, step=0))
+
+
+@pytest.mark.parametrize("groups", [1, 2])
+def test_logarithmic_codes(groups):
+    """Of layers of every kind; the image stays linear."""
+    net = NetworkBuilder((3, 6, 6), np.random.default_rng(4), weight_bits=4, signed=False)
+    x = net.conv("input", 9, Window((3, 3), padding=(1, 1, 1, 1)))
+    y = net.conv(x, 9, residual=x)
+    net.max_pool(y, Window((2, 2), (2, 2)))
+    graph = net.graph()
+    logarithmic = Format(8, False, 4, logarithmic=True)
+    layers = [
+        dataclasses.replace(layer, format=logarithmic, low=0, high=logarithmic.high)
+        for layer in graph.layers
+    ]
+    graph = dataclasses.replace(graph, layers=tuple(layers))
+    codes = random_codes(graph, 2, np.random.default_rng(0))
+    assert_equal_at_every_layer(graph, machine(groups=groups, logarithmic=1), codes)
+    with pytest.raises(NoMulError, match=r"logarithmic codes, test.* makes none"):
+        compile(graph, machine(groups=groups))
 
 
 def test_logarithmic_codes_of_a_machine_without_them():
