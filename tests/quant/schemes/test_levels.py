@@ -41,8 +41,6 @@ def test_sums_of_two_powers_take_two_passes(name):
 
 @pytest.mark.parametrize("name", ["w3", "w4", "log4", "log5", "log6", "sp2"])
 def test_no_level_is_nearer(name):
-    if name == "sp2" and name not in FORMATS:
-        pytest.skip("no weight format sp2")
     levels = find_scheme(name).levels
     x = np.random.default_rng(0).standard_normal(500) * levels[-1]
     signed = np.concatenate([-levels, levels])
