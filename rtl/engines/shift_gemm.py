@@ -323,12 +323,17 @@ class ShiftGemm(wiring.Component):
     def control(self, m: Module) -> tuple[Signal, Signal]:
         """Handshakes; whether the first activations of a tile are taken, and words of it loaded."""
         c = self.config
-        loaded = Signal(range(c.lanes * c.groups))
-        full = Signal()
+        # A start sets them all, so none needs the reset.
+        loaded = Signal(range(c.lanes * c.groups), reset_less=True)
+        full = Signal(reset_less=True)
         # Words to come of the tile, less one: negative before the first word of the next.
-        remaining = Signal(signed(17), init=-1)
+        remaining = Signal(signed(17), init=-1, reset_less=True)
         first = remaining[-1]
         swap = Signal()
+        # A tile has a power of two words: their number is all ones when the last is loaded.
+        lane_bits = exact_log2(c.lanes)
+        joined = [self.settings.split > bit for bit in range(len(loaded) - lane_bits)]
+        whole = Cat(Const(~0, lane_bits), *joined)
         m.d.comb += [
             self.weights.ready.eq(~full),
             self.activations.ready.eq(~first | full),
@@ -337,7 +342,7 @@ class ShiftGemm(wiring.Component):
         with m.If(self.weights.valid & ~full):
             m.d.sync += [
                 loaded.eq(loaded + 1),
-                full.eq(loaded == (c.lanes << self.settings.split) - 1),
+                full.eq((loaded | ~whole).all()),
             ]
         with m.If(self.activations.valid & self.activations.ready):
             m.d.sync += remaining.eq(Mux(first, self.settings.last_vector, remaining) - 1)
