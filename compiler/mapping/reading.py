@@ -20,17 +20,22 @@ NOTHING = -1
 
 @dataclass(frozen=True)
 class InputBlocks:
-    """Input blocks that blocks of outputs read: ``count`` from ``first + block * stride`` on."""
+    """Input blocks that blocks of outputs read: ``count`` from ``first + block * stride`` on.
+
+    Where several blocks of outputs are made of the same vectors, ``block`` counts groups of them.
+    """
 
     first: int
     stride: int
     count: int
 
     @classmethod
-    def of(cls, convolution: Convolution) -> "InputBlocks":
-        """The fewest blocks a block of outputs that an affine rule can name."""
+    def of(cls, convolution: Convolution, split: int = 1) -> "InputBlocks":
+        """The fewest blocks a group of ``split`` blocks of outputs that an affine rule can name."""
         total = convolution.input.layout.blocks
-        spans = [input_span(convolution, b) for b in range(convolution.output.layout.blocks)]
+        each = [input_span(convolution, b) for b in range(convolution.output.layout.blocks)]
+        groups = [each[b : b + split] for b in range(0, len(each), split)]
+        spans = [(min(low for low, _ in g), max(high for _, high in g)) for g in groups]
         for count in range(max(high - low for low, high in spans) + 1, total):
             for stride in range(-total, total + 1):
                 ranges = [

@@ -17,9 +17,9 @@ SIZES = [
     SVPE,
     VPE,
     SvpeConfig(4, 1, 1, 3, 16, "n2", 16),
-    SvpeConfig(4, 3, 4, 3, 16, "n4", 8),
-    SvpeConfig(4, 1, 2, 5, 16, "n5", 4),
-    VpeConfig(4, 1, 2, 5, 16, "s8", 4),
+    SvpeConfig(4, 3, 2, 3, 16, "n4", 8),
+    SvpeConfig(4, 1, 1, 5, 16, "n5", 4),
+    VpeConfig(4, 3, 4, 3, 16, "s8", 4),
 ]
 ENGINES = {SvpeConfig: Svpe, VpeConfig: Vpe}
 
