@@ -105,7 +105,7 @@ def last_start(
     start: list[int] = []
     entered = left = word = 0
     taken, tile_start = first - 1, first - timing.tile
-    for _ in range(groups * rounds * positions // len(giving)):
+    while word < groups * rounds * positions:
         taken = max(taken, tile_start + timing.tile - 1)
         for vector in range(timing.vectors):
             taken += 1

@@ -86,7 +86,7 @@ def unfolding_of(layer: QConv, lanes: int) -> Unfolding:
 
 
 def space_to_depth(layer: QConv) -> Unfolding:
-    """Store the input of a convolution with strides so that it has none: its phases are channels."""
+    """How the input of a convolution is stored so that it has no stride: phases as channels."""
     window = layer.window
     down, across = window.stride
     if layer.groups > 1 or window.dilation != (1, 1) or window.stride == (1, 1):

@@ -2,9 +2,9 @@
 
 Loops, inner to outer: word of a row, row, reduction step, pass, part of the map, group of output
 blocks. In each step a sweep over a part of the map passes by one tile of weights, those of the
-``groups * lanes`` output channels of a group, while the next is loaded; the shell's accumulators add
-the steps. Of all sweeps (:mod:`compiler.mapping.sweep`) and parts, that with the fewest cycles is
-taken.
+``groups * lanes`` output channels of a group, while the next is loaded; the shell's accumulators
+add the steps. Of all sweeps (:mod:`compiler.mapping.sweep`) and parts, that with the fewest cycles
+is taken.
 
 All outputs of a group are made of the same windows. A convolution with groups of channels is dense
 within the input blocks that they read, with zero weights between the groups.
@@ -27,7 +27,7 @@ from compiler.settings import Run
 from compiler.tiles import Tile
 from quant.errors import NoMulError
 from quant.quantized import QConv
-from rtl.architecture import Architecture
+from rtl.architecture import Architecture, Memory
 from rtl.convolver.engine import Convolver, ConvolverConfig
 from rtl.isa import COUNT, LEVELS, Nest
 from rtl.packing import pack
@@ -135,21 +135,25 @@ class Plan:
         """Loops over activations besides that over the parts of the map."""
         counts = [level.count for level in self.sweep.reading.levels]
         blocks = -(-self.convolution.output.layout.blocks // self.groups)
-        return sum(count > 1 for count in [*counts, self.passes, blocks]) + 2
+        alike = self.reads.repeat
+        return sum(count > 1 for count in [*counts, self.passes, alike, blocks // alike]) + 2
 
-    def estimate(self, config: ConvolverConfig, accumulators: int) -> int:
+    def estimate(self, config: ConvolverConfig, memory: Memory) -> int:
         """Cycles of all runs, nearly."""
         total = 0
-        for tile, parts in self.boxes(accumulators):
+        for tile, parts in self.boxes(memory.accumulator_words):
             rows = tile.rows // parts
             vectors = self.vectors(rows, tile.columns)
             each = max(vectors, config.outputs + SWAP)
             tiles = self.passes * (1 if self.kept else self.steps)
             count = parts * tile.groups
             drain = tile.members * rows * tile.columns
+            # The sweep that finishes words waits where the queue is full.
+            last_sweep = max(each, drain - tile.members * memory.queue_words)
+            period = (tiles - 1) * each + last_sweep
             # When the first word of the first part, and of the last, is finished.
             first = config.outputs + (tiles - 1) * each + self.first_sum(tile.columns)
-            last = first + (count - 1) * tiles * each
+            last = first + (count - 1) * period
             total += RUN_OVERHEAD + max(first + count * drain, last + max(drain, vectors))
         return total
 
@@ -166,15 +170,15 @@ def map_with(passes: Passes, architecture: Architecture, convolution: Convolutio
     """
     config: ConvolverConfig = architecture.engine_config
     shifts, weights = passes(architecture, convolution.name, convolution.weight)
-    accumulators = architecture.memory.accumulator_words
+    memory = architecture.memory
     plan = min(
-        plans(config, convolution, len(shifts), accumulators),
-        key=lambda plan: plan.estimate(config, accumulators),
+        plans(config, convolution, len(shifts), memory.accumulator_words),
+        key=lambda plan: plan.estimate(config, memory),
     )
     convolution = plan.convolution
     weights = weights.reshape(len(shifts), *convolution.weight.shape)
     words, correction = weight_tiles(config, plan, weights, shifts)
-    boxes = list(plan.boxes(accumulators))
+    boxes = list(plan.boxes(memory.accumulator_words))
     if plan.sweep.lines:
         longest = max(tile.columns for tile, _ in boxes) + plan.sweep.skip_columns
         if longest > config.line_words:
@@ -202,7 +206,7 @@ def plans(
     flat = flattened(convolution)
     for task in [convolution] if flat is convolution else [convolution, flat]:
         _, height, width = task.output.shape
-        reads = InputBlocks.of(task, config.groups)
+        reads = InputBlocks.of_groups(task, config.groups)
         for sweep in sweeps(task, reads, config.kernel, config.words):
             if sweep.lines and width + sweep.skip_columns < 2:
                 continue
@@ -230,7 +234,8 @@ def engine_run(config: ConvolverConfig, plan: Plan, tile: Tile, parts: int) -> E
         *sweep.reading.levels,
         Level(plan.passes),
         Level(parts, rows * down, row=rows * stride[0]),
-        Level(tile.groups, reads.stride, column=reads.stride),
+        Level(reads.repeat),
+        Level(tile.groups // reads.repeat, reads.stride, column=reads.stride),
     )
     row = tile.row * stride[0] - window.padding[0]
     column = (tile.column * stride[1] - window.padding[1]) * pitch + reads.first
@@ -299,14 +304,12 @@ def weight_tiles(
     return np.concatenate(words), correction
 
 
-def group_tiles(
-    config: ConvolverConfig, plan: Plan, weights: np.ndarray, group: int
-) -> np.ndarray:
+def group_tiles(config: ConvolverConfig, plan: Plan, weights: np.ndarray, group: int) -> np.ndarray:
     """Tiles of a group of blocks: int64 [passes, steps, outputs, operands]."""
     convolution, reads, reading = plan.convolution, plan.reads, plan.sweep.reading
     lanes, (passes, outputs, group_inputs, rows, columns) = config.lanes, weights.shape
     group_outputs = outputs // convolution.groups
-    first = (reads.first + group * reads.stride) * lanes
+    first = reads.start(group) * lanes
     dense = np.zeros((passes, config.outputs, reads.count * lanes, rows, columns), np.int64)
     slots = convolution.output.layout.slots[group * config.outputs :][: config.outputs]
     for place, channel in enumerate(slots):

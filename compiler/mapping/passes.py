@@ -17,8 +17,8 @@ def choose_passes(
 ) -> tuple[list[int], np.ndarray]:
     """Left shifts of the fewest passes that make a layer's weights, and the weights of each.
 
-    One pass where all weights are levels of the format ``fmt`` of the engine's lanes, shifted alike; else powers of
-    two, a term a weight and pass.
+    One pass where all weights are levels of ``fmt``, the format of the engine's lanes, shifted
+    alike; else powers of two, a term a weight and pass.
 
     Returns shifts, and int64 ``[passes, *weights.shape]`` of levels.
     """

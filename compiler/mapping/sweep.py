@@ -35,9 +35,7 @@ class Sweep:
     skip_columns: int
 
 
-def sweeps(
-    convolution: Convolution, reads: InputBlocks, kernel: int, words: int
-) -> list[Sweep]:
+def sweeps(convolution: Convolution, reads: InputBlocks, kernel: int, words: int) -> list[Sweep]:
     """All ways to read a convolution's input on arrays of ``kernel x kernel`` taps, which without
     line buffers take ``words`` words at once."""
     spare = ((0, 0), (0, kernel**2 - words))
@@ -115,6 +113,5 @@ def axis(size: int, stride: int, kernel: int) -> Axis:
     d = np.arange(kernel) - (kernel - taps)
     phase, part = np.arange(phases)[:, None, None], np.arange(parts)[:, None]
     positions = phase + stride * (kernel * part + d)
-    return Axis(
-        taps, phases, parts, stride * kernel, np.where((d >= 0) & (positions < size), positions, NOTHING)
-    )
+    inside = (d >= 0) & (positions < size)
+    return Axis(taps, phases, parts, stride * kernel, np.where(inside, positions, NOTHING))

@@ -150,11 +150,11 @@ class ConvolverConfig(ABC):
 class Convolver(wiring.Component):
     """``groups * lanes`` output channels, each with an array for every one of ``lanes`` inputs.
 
-    ``sums[p][n] = Σ_c Σ_t product(window[c][t], w[p * lanes + n][c][t])`` for every word that ends a
-    window; see :class:`~rtl.convolver.window.Window`, to which the words of group 0, 1 .. go one
+    ``sums[p][n] = Σ_c Σ_t product(window[c][t], w[p * lanes + n][c][t])`` for every word that ends
+    a window; see :class:`~rtl.convolver.window.Window`, to which the words of group 0, 1 .. go one
     after another. All outputs share the windows. What a product has more than
-    ``activation * weight`` is :meth:`excess`; where activations are signed, their top bit is flipped
-    and ``2**(A - 1) * Σ w`` comes on top. The compiler takes both off the bias.
+    ``activation * weight`` is :meth:`excess`; where activations are signed, their top bit is
+    flipped and ``2**(A - 1) * Σ w`` comes on top. The compiler takes both off the bias.
 
     A tile is ``groups * lanes`` weight words, output channel 0 first, each with the taps of input
     channel 0 first. How tiles follow each other says :func:`~rtl.tile_control.tile_control`. A tile

@@ -26,8 +26,8 @@ class ShiftArrays(wiring.Component):
     """``sum = Σ_c Σ_t fold(window[c][t], weights[c][t])`` over ``size * size`` taps t.
 
     The arrays of one output channel, one for each input channel c. A processing element has two
-    weight registers, a shifter and its part of the adder of its row; the rows' sums are added down a
-    column, and the arrays' sums by the interconnect adders. ``fold`` is the product, with
+    weight registers, a shifter and its part of the adder of its row; the rows' sums are added down
+    a column, and the arrays' sums by the interconnect adders. ``fold`` is the product, with
     complements for negative weights (:mod:`rtl.columns.plan`), so all sums are unsigned.
 
     Arrays of several output channels are chained: while ``load`` is high the loading weights become
@@ -151,7 +151,8 @@ class ShiftArrays(wiring.Component):
 
         # Stage 1: a small shift of the operand, complemented where the weight is negative.
         first = self.active(m, code, (*term.first.bits, plan.sign), 0, name)
-        sources = [choice and Source(tuple(range(bits)), choice.shift) for choice in term.first.choices]
+        choices = term.first.choices
+        sources = [choice and Source(tuple(range(bits)), choice.shift) for choice in choices]
         selector = Select(plan.first_bits(0, bits), tuple(sources), folds=True)
         operand = Value.cast(self.window[channel][tap])
         chosen = cells.select(m, f"chosen_{name}", selector, operand, first[:-1], first[-1])

@@ -1,4 +1,4 @@
-"""The k x k activations that an array works on: line buffers and shift registers of each channel."""
+"""The k x k activations that arrays work on: line buffers and shift registers of each channel."""
 
 import numpy as np
 from amaranth.hdl import Cat, Module, Mux, Signal, Value, unsigned
@@ -135,11 +135,7 @@ class Window(wiring.Component):
             taken.eq(self.words),
             place.eq(column),
             valid.eq(self.accept),
-            ends.eq(
-                self.accept
-                & (seen == settings.skip_rows)
-                & (column >= settings.skip_columns)
-            ),
+            ends.eq(self.accept & (seen == settings.skip_rows) & (column >= settings.skip_columns)),
         ]
         m.submodules.lines = lines = memory.Memory(
             shape=unsigned((size - 1) * word_bits), depth=self.depth, init=[]

@@ -25,8 +25,8 @@ shell knows of it only this:
     ``ValueError`` for settings that no run may have.
 ``ENGINE.model(config, settings, weights, activations)``
     The exact sums, in numpy: ``settings`` a dict of the fields, ``weights`` the words as uint32
-    pieces, ``activations`` codes ``[..., words, P, T, N]`` unsigned as they stand in memory, both of
-    whole tiles; int64 ``[..., words of sums, P, N]``.
+    pieces, ``activations`` codes ``[..., words, P, T, N]`` unsigned as they stand in memory, both
+    of whole tiles; int64 ``[..., words of sums, P, N]``.
 ``ENGINE.excess(config, weights)``
     What the product of an unsigned activation and each of the integer ``weights`` has more in the
     sums than it should, whatever the activation: int64 of the shape of ``weights``. The compiler

@@ -95,8 +95,11 @@ def test_larger_kernels_go_in_parts():
 def test_lines_too_short():
     graph = one_layer((8, 4, 30), 8, SAME)
     assert compile(graph, convolver(line_words=32)).cycles
-    with pytest.raises(NoMulError, match=r"layer layer1: a row with its padding has 32 words, line "
-                                         r"buffers of test-\S+ have line_words = 31; set line_words = 32"):
+    with pytest.raises(
+        NoMulError,
+        match=r"layer layer1: a row with its padding has 32 words, line "
+        r"buffers of test-\S+ have line_words = 31; set line_words = 32",
+    ):
         compile(graph, convolver(line_words=31))
 
 
