@@ -103,27 +103,28 @@ def last_start(
     giving = set(timing.giving.tolist())
     waiting: list[int] = []
     start: list[int] = []
-    entered = left = word = 0
+    entered = left = word = vector = 0
     taken, tile_start = first - 1, first - timing.tile
     while word < groups * rounds * positions:
-        taken = max(taken, tile_start + timing.tile - 1)
-        for vector in range(timing.vectors):
+        if vector == timing.vectors:
+            vector, taken = 0, max(taken, tile_start + timing.tile - 1)
+        taken += 1
+        while True:
+            while entered < len(waiting) and waiting[entered] <= taken:
+                entered += 1
+            while left < len(start) and start[left] + LEAVE <= taken:
+                left += 1
+            if entered - left <= room:
+                break
             taken += 1
-            while True:
-                while entered < len(waiting) and waiting[entered] <= taken:
-                    entered += 1
-                while left < len(start) and start[left] + LEAVE <= taken:
-                    left += 1
-                if entered - left <= room:
-                    break
-                taken += 1
-            if vector == 0:
-                tile_start = taken
-            if vector in giving:
-                if word // positions % rounds == rounds - 1:
-                    waiting.append(taken + timing.latency + QUEUE)
-                    start.append(max(waiting[-1], start[-1] + members if start else 0))
-                word += 1
+        if vector == 0:
+            tile_start = taken
+        if vector in giving:
+            if word // positions % rounds == rounds - 1:
+                waiting.append(taken + timing.latency + QUEUE)
+                start.append(max(waiting[-1], start[-1] + members if start else 0))
+            word += 1
+        vector += 1
     return start[-1]
 
 

@@ -200,6 +200,12 @@ def test_latency(config, latency):
     assert config.latency == latency
 
 
+def test_macs():
+    """(Pn, Pm) = (8, 32) arrays of nine elements."""
+    config = SvpeConfig(8, 1, 4, 3, 64, "n3", 16)
+    assert (config.outputs, config.macs_per_cycle) == (32, 8 * 32 * 9)
+
+
 @pytest.mark.parametrize("config", SIZES, ids=name_of)
 def test_widths_suffice_and_are_reached(config):
     """Extremes of all operands, on the hardware."""
