@@ -169,7 +169,7 @@ def test_accumulators_hold_a_signed_or_unsigned_code():
 
 def test_files(tmp_path):
     with pytest.raises(
-        NoMulError, match="no architecture tinny: neither a file nor one of .*tiny, "
+        NoMulError, match=r"no architecture tinny: neither a file nor one of .*tiny, "
     ):
         load_architecture("tinny")
     with pytest.raises(NoMulError, match="neither a file nor"):
