@@ -13,7 +13,9 @@ from benchmarks.measure import network, quantized, test_images
 from boards.activity import simulate
 from nomul.sources import PRETRAINED_SHAPE
 from quant.floating import run_float
+from quant.graph import Conv
 from quant.importers import load
+from quant.quantized import QConv
 from rtl.convolver.plan import SHIFT_PLANS
 
 __all__ = ["Layer", "multiplied", "real_layer", "shifted"]
@@ -49,11 +51,11 @@ def real_layer(pairs: int = 8, images: int = 1) -> Layer:
     """Pairs of an input and an output channel of the layer, for some test images."""
     sample = test_images(NETWORK, "cifar10-jpeg", images).x
     graph = load(network(NETWORK)[0], PRETRAINED_SHAPE, NETWORK)
-    layers = {layer.name: layer for layer in graph.layers}
-    # The integer network's convolution has its activation, and its name, inside.
-    conv = layers[layers[LAYER].inputs[0]]
-    qgraph = quantized(NETWORK, SCHEME, "cifar10-jpeg")
-    codes = next(layer.weight for layer in qgraph.layers if layer.name == LAYER)
+    # The integer network's convolution has the activation behind it, and its name, inside.
+    source = next(layer.inputs[0] for layer in graph.layers if layer.name == LAYER)
+    conv = next(one for one in graph.layers if isinstance(one, Conv) and one.name == source)
+    layers = quantized(NETWORK, SCHEME, "cifar10-jpeg").layers
+    codes = next(one.weight for one in layers if isinstance(one, QConv) and one.name == LAYER)
     x = whole(run_float(graph, sample, [conv.inputs[0]])[conv.inputs[0]], BITS)
     padded = np.pad(x, ((0, 0), (0, 0), (1, 1), (1, 1)))
     channels = np.random.default_rng(0).integers(0, x.shape[1], (pairs, 2))

@@ -36,9 +36,12 @@ class LoneArray(wiring.Component):
     """
 
     def __init__(self, kind: str, weight_bits: int, activation_bits: int) -> None:
-        make = {"shift": shifting, "multiply": multiplying}[kind]
-        self.arrays = make(weight_bits, activation_bits)
-        arrays = self.arrays
+        arrays: ShiftArrays | MultiplyArrays
+        if kind == "shift":
+            arrays = shifting(weight_bits, activation_bits)
+        else:
+            arrays = multiplying(weight_bits, activation_bits)
+        self.arrays = arrays
         super().__init__(
             {
                 "word": In(len(arrays.word)),

@@ -149,7 +149,10 @@ def two_tables(table: np.ndarray, inputs: dict[str, Bits]) -> dict[str, Bits]:
 
 def row_of(inputs: dict[str, Bits]) -> np.ndarray:
     """Row of a truth table."""
-    return sum(inputs[f"I{k}"][0].astype(np.uint8) << k for k in range(len(inputs)))
+    row = np.zeros(len(inputs["I0"][0]), np.uint8)
+    for k in range(len(inputs)):
+        row |= inputs[f"I{k}"][0].astype(np.uint8) << k
+    return row
 
 
 def carry(inputs: dict[str, Bits]) -> dict[str, Bits]:
