@@ -1,7 +1,8 @@
 """Cycles of AlexNet's convolutions on the arrays that a ZCU102 holds, shifting and multiplying.
 
-Memories are large enough for all tensors and weights, which those of the part are not; as in the
-paper's model, only the arrays and what is behind them take time.
+``python -m benchmarks.alexnet_speed`` prints them layer by layer beside the paper's model. Memories
+are large enough for all tensors and weights, which those of the part are not; as in the paper's
+model, only the arrays and what is behind them take time.
 """
 
 import dataclasses
@@ -9,12 +10,17 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
+
+import click
 
 from benchmarks.alexnet import CONVOLUTIONS, alexnet, alexnet_2012
 from benchmarks.lone_array import FAMILY, PART, SIZE
 from boards.parts import load_part
 from boards.synth import synthesize
 from compiler.compile import compile as compile_graph
+from nomul.output import table
+from nomul.verb import Verb
 from quant.quantized import QConv, QuantizedGraph
 from rtl.architecture import Architecture, load_architecture
 from rtl.convolver.multiply import MultiplyArrays
@@ -22,7 +28,7 @@ from rtl.convolver.plan import SHIFT_PLANS
 from rtl.convolver.shift import ShiftArrays
 from rtl.design import Design
 
-__all__ = ["Speed", "arrays_lut", "best", "limit", "paper_cycles", "size_of"]
+__all__ = ["Speed", "arrays_lut", "best", "limit", "main", "paper_cycles", "size_of"]
 
 NETWORKS = {"alexnet": alexnet, "alexnet2012": alexnet_2012}
 SHELL = 0.1
@@ -117,3 +123,29 @@ def paper_cycles(network: str, inputs: int, outputs: int) -> dict[str, int]:
             groups = layer.groups * -(-channels // layer.groups // outputs)
             found[layer.name] = height * width * each * groups
     return found
+
+
+PAPER_SIZES = {"svpe": (8, 32), "vpe": (4, 16)}
+
+
+@click.command(cls=Verb)
+def main() -> dict[str, Any]:
+    """Cycles of AlexNet's convolutions, layer by layer, beside the paper's model."""
+    found: dict[str, Any] = {}
+    for network in NETWORKS:
+        columns = {}
+        for kind, sizes in PAPER_SIZES.items():
+            exact = best(kind, network)
+            own = size_of(exact.architecture)
+            columns[f"{kind} {own}"] = exact.cycles
+            columns[f"{kind} {own}, model"] = paper_cycles(network, *own)
+            columns[f"{kind} {sizes}, model"] = paper_cycles(network, *sizes)
+        rows = [[name, *(cycles[name] for cycles in columns.values())] for name in CONVOLUTIONS]
+        rows.append(["all", *(sum(cycles.values()) for cycles in columns.values())])
+        table(f"{network}: cycles of an image", ["layer", *columns], rows)
+        found[network] = columns
+    return found
+
+
+if __name__ == "__main__":
+    main(prog_name="python -m benchmarks.alexnet_speed")

@@ -119,3 +119,12 @@ def test_depthwise_and_groups():
     for machine in MACHINES:
         codes = random_codes(graph, 2, np.random.default_rng(0))
         assert_equal_at_every_layer(graph, machine, codes)
+
+
+def test_activations_of_16_bits():
+    net = NetworkBuilder((9, 7, 8), np.random.default_rng(4), bits=16, weight_bits=3)
+    net.max_pool(net.conv(net.conv("input", 12, SAME), 9), Window((2, 2), (2, 2)))
+    graph = net.graph()
+    codes = random_codes(graph, 2, np.random.default_rng(0))
+    for kind in ("svpe", "vpe"):
+        assert_equal_at_every_layer(graph, convolver(kind, activation_bits=16), codes)
