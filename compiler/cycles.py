@@ -15,9 +15,9 @@ __all__ = ["BEFORE", "Cycles", "predict", "run_cycles"]
 
 BEFORE = 2
 """From the start of a program to its first instruction."""
-FIRST_WEIGHT = 3
+FIRST_WEIGHT = 5
 """From ``RUN`` to the first word of weights that the engine takes."""
-FIRST_BYPASS = 6
+FIRST_BYPASS = 8
 """From ``RUN`` to the first vector of a run past the engine, which counts as its own sums."""
 QUEUE = 4
 """From a finishing word of sums until it counts as waiting; then post-processing may start."""

@@ -165,12 +165,13 @@ class Accelerator(wiring.Component):
         settings, start = parts["sequencer"].settings, parts["sequencer"].start
         features, fetch, weights = parts["features"], parts["fetch"], parts["weights"]
         engine, pool, accumulator = parts["engine"], parts["pool"], parts["accumulator"]
-        queue, vectors, step = parts["queue"], fetch.o, nests[Nest.SUM].o
+        queue, vectors = parts["queue"], fetch.o
+        # Registered: settings are stable before the start.
         engine_path, offered = Signal(), Signal()
+        m.d.sync += engine_path.eq(settings.path == Path.ENGINE)
         wiring.connect(m, nests[Nest.ACTIVATION].o, fetch.i)
-        wiring.connect(m, step, accumulator.step)
+        wiring.connect(m, nests[Nest.SUM].o, accumulator.step)
         m.d.comb += [
-            engine_path.eq(settings.path == Path.ENGINE),
             fetch.bounds.eq(settings.bounds),
             fetch.vector.eq(settings.vector),
             features.read.eq(fetch.read),
@@ -186,7 +187,7 @@ class Accelerator(wiring.Component):
             engine.activations.valid.eq(offered & engine_path),
             pool.clear.eq(start),
             pool.valid.eq(offered & ~engine_path),
-            pool.start.eq(step.p.first[1]),
+            pool.start.eq(accumulator.first),
             pool.signed.eq(settings.signed),
             pool.inside.eq(vectors.p.inside),
             *(own.eq(codes[0]) for own, codes in zip(pool.codes, vectors.p.codes)),

@@ -37,7 +37,9 @@ class Accumulator(wiring.Component):
     bypass : In(1)
     passes : In(ArrayLayout(shift_bits, MAX_PASSES))
     step : In(stream of nest_word)
-        One for each valid word, there in time.
+        One for each valid word, the cycle before it at the latest.
+    first : Out(1)
+        Whether the next valid word is of its first reduction step.
     valid : In(1)
     sums : In(ArrayLayout(signed(sum_bits), lanes))
     bypassed : In(ArrayLayout(signed(bypass_bits), lanes))
@@ -58,6 +60,7 @@ class Accumulator(wiring.Component):
                 "bypass": In(1),
                 "passes": In(data.ArrayLayout(shift_bits, MAX_PASSES)),
                 "step": In(stream.Signature(nest_word(LEVELS[Nest.SUM], self.address_bits, False))),
+                "first": Out(1),
                 "valid": In(1),
                 "sums": In(data.ArrayLayout(signed(sum_bits), lanes)),
                 "bypassed": In(data.ArrayLayout(signed(bypass_bits), lanes)),
@@ -98,21 +101,33 @@ class Accumulator(wiring.Component):
 
     def elaborate(self, platform) -> Module:
         m = Module()
-        step = self.step.payload
         m.submodules.memory = words = memory.Memory(
             shape=unsigned(self.lanes * self.bits), depth=self.words, init=[]
         )
         read, write = words.read_port(), words.write_port()
 
+        # The step of the next word waits here with its pass's shift: chosen in the cycle of the
+        # word, the shift would come late to all lanes.
+        step = Signal(self.step.payload.shape(), reset_less=True)
+        shift = Signal(self.passes.shape().elem_shape, reset_less=True)
+        waits = Signal()
+        m.d.comb += [
+            self.step.ready.eq(~waits | self.valid),
+            self.first.eq(step.first[1]),
+        ]
+        with m.If(self.step.ready):
+            m.d.sync += [
+                waits.eq(self.step.valid),
+                step.eq(self.step.payload),
+                shift.eq(Array(self.passes)[self.step.payload.index]),
+            ]
+
         # Stage 1: the word as its pass has it, beside the accumulator that is being read. The
         # word before it is written only now, so where it has the same address it is taken from
         # the register behind the adder.
-        shift = Signal(self.passes.shape().elem_shape)
         word = Signal(data.ArrayLayout(signed(self.bits), self.lanes), reset_less=True)
         valid, starts, finishes, repeats = Signal(), Signal(), Signal(), Signal()
         m.d.comb += [
-            shift.eq(Array(self.passes)[step.index]),
-            self.step.ready.eq(self.valid),
             read.addr.eq(step.address),
             read.en.eq(self.valid),
         ]

@@ -1,5 +1,8 @@
 """The host port: a 32-bit bus to the registers and to the words of all memories."""
 
+from functools import reduce
+from operator import or_
+
 from amaranth.hdl import Cat, Const, Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
@@ -55,7 +58,7 @@ class HostPort(wiring.Component):
         One for each memory, in lower case.
     """
 
-    read_latency = 3
+    read_latency = 5
 
     def __init__(self, memories: dict[Region, tuple[int, int]], fingerprint: int) -> None:
         self.memories = memories
@@ -85,43 +88,57 @@ class HostPort(wiring.Component):
         idle = Signal()
         m.d.comb += idle.eq(self.state != State.RUNNING)
 
-        # The pieces of a word before its last one wait here, the latest first.
+        # The pieces of a word, the latest first.
         count = max(pieces(bits) for _, bits in self.memories.values())
-        earlier = [Signal(32, name=f"earlier_{i}", reset_less=True) for i in range(count - 1)]
+        latest = [Signal(32, name=f"latest_{i}", reset_less=True) for i in range(count)]
         with m.If(bus.write & (region != Region.REGISTERS)):
-            m.d.sync += [a.eq(b) for a, b in zip(earlier, [bus.write_data, *earlier])]
+            m.d.sync += [a.eq(b) for a, b in zip(latest, [bus.write_data, *latest])]
 
-        # Cycle 1 after a read: the word is at its memory's port. Cycle 2: its piece is chosen, and
-        # in cycle 3 the region's.
-        reading = Signal(2)
-        read_region, read_offset = Signal(len(Region)), Signal.like(offset)
-        m.d.sync += [
-            reading.eq(Cat(bus.read, reading[0])),
-            read_region.eq(Cat(region == index for index in Region)),
-            read_offset.eq(offset),
-            bus.read_valid.eq(reading[1]),
+        # Cycle 1 after an access: it is at its memory's port. Cycle 2: the word is read. Cycle 3:
+        # of every four pieces one is chosen, in cycle 4 one of these, in cycle 5 the region's.
+        stages = [
+            (Signal(len(Region), name=f"region_{i}"), Signal.like(offset, name=f"offset_{i}"))
+            for i in range(1, self.read_latency - 1)
         ]
+        asked = Cat((region == index) & (idle | (index == Region.REGISTERS)) for index in Region)
+        for (to_region, to_offset), (from_region, from_offset) in zip(
+            stages, [(asked, offset), *stages]
+        ):
+            m.d.sync += [to_region.eq(from_region), to_offset.eq(from_offset)]
+        (request_region, request), (_, quarter_offset), (chosen_region, chosen_offset) = stages
+        reading = Signal(self.read_latency - 1)
+        m.d.sync += Cat(reading, bus.read_valid).eq(Cat(bus.read, reading))
         chosen = [Signal(32, name=f"chosen_{index.name.lower()}") for index in Region]
         m.d.sync += bus.read_data.eq(Cat(Cat(c[bit] for c in chosen).any() for bit in range(32)))
-        was_idle = Signal()
-        m.d.sync += was_idle.eq(idle)
 
         for index, (_, bits) in self.memories.items():
-            access = getattr(self, index.name.lower())
+            access, name = getattr(self, index.name.lower()), index.name.lower()
             parts = pieces(bits)
             piece_bits = (parts - 1).bit_length()
-            selected = Signal(name=f"selected_{index.name.lower()}")
-            final = Const(1) if piece_bits == 0 else offset[:piece_bits].all()
-            m.d.comb += [
-                selected.eq((region == index) & idle),
-                access.address.eq(offset[piece_bits:]),
-                access.write.eq(bus.write & selected & final),
-                access.write_data.eq(Cat(*reversed(earlier[: parts - 1]), bus.write_data)),
-                access.read.eq(bus.read & selected),
+            low = min(piece_bits, 2)
+            write, read = Signal(name=f"write_{name}"), Signal(name=f"read_{name}")
+            m.d.sync += [
+                write.eq(bus.write & asked[index] & (offset[:piece_bits] == parts - 1)),
+                read.eq(bus.read & asked[index]),
             ]
-            word = Cat(access.read_data, Const(0, parts * 32 - bits))
-            with m.If(read_region[index] & was_idle):
-                m.d.sync += chosen[index].eq(word.word_select(read_offset[:piece_bits], 32))
+            m.d.comb += [
+                access.address.eq(request[piece_bits:]),
+                access.write.eq(write),
+                access.write_data.eq(Cat(*reversed(latest[:parts]))),
+                access.read.eq(read),
+            ]
+            word = Cat(access.read_data, Const(0, (32 << piece_bits) - bits))
+            quarters = Signal(32 << piece_bits - low, name=f"quarters_{name}", reset_less=True)
+            m.d.sync += quarters.eq(
+                Cat(
+                    word[at : at + (32 << low)].word_select(quarter_offset[:low], 32)
+                    for at in range(0, len(word), 32 << low)
+                )
+            )
+            with m.If(chosen_region[index]):
+                m.d.sync += chosen[index].eq(
+                    quarters.word_select(chosen_offset[low:piece_bits], 32)
+                )
             with m.Else():
                 m.d.sync += chosen[index].eq(0)
 
@@ -135,14 +152,15 @@ class HostPort(wiring.Component):
             Register.RUNS: self.runs,
             Register.STOP_AFTER: self.stop_after,
         }
-        register = Signal(max(Register).bit_length())
-        known = Signal()
-        m.d.sync += [register.eq(offset), known.eq(offset >> len(register) == 0)]
-        m.d.sync += chosen[Region.REGISTERS].eq(0)
-        with m.If(read_region[Region.REGISTERS] & known), m.Switch(register):
-            for place, content in registers.items():
-                with m.Case(place):
-                    m.d.sync += chosen[Region.REGISTERS].eq(content)
+        answers = []
+        place_bits = max(Register).bit_length()
+        among = Signal()
+        m.d.sync += among.eq(request_region[Region.REGISTERS] & (request >> place_bits == 0))
+        for place, content in registers.items():
+            named = Signal(name=f"named_{place.name.lower()}")
+            m.d.sync += named.eq(among & (quarter_offset[:place_bits] == place))
+            answers.append(content & named.replicate(32))
+        m.d.sync += chosen[Region.REGISTERS].eq(reduce(or_, answers))
 
         m.d.sync += self.control.eq(0)
         with m.If(bus.write & (region == Region.REGISTERS)), m.Switch(offset):

@@ -1,13 +1,16 @@
 """Loop nests: address generators that walk affine loops."""
 
 import numpy as np
-from amaranth.hdl import Module, Mux, Shape, Signal, Value
+from amaranth.hdl import Cat, Const, Module, Mux, Shape, Signal, Value, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from rtl.isa import COORDINATE, COUNT, MAX_PASSES
 
 __all__ = ["LoopNest", "nest_settings", "nest_word"]
+
+GROUP = 3
+"""Levels whose last iterations are looked at together."""
 
 
 def positions(address_bits: int, coordinates: bool) -> dict[str, Shape]:
@@ -47,8 +50,8 @@ class LoopNest(wiring.Component):
     ``coordinates`` its row and column steps to row and column.
 
     The first word is valid one cycle after ``start``; throughput 1, back-pressure yes. A ``start``
-    while a walk lasts begins anew. Whether a level is at its last iteration is kept in a register,
-    so a step is a priority choice, a choice of step and one addition.
+    while a walk lasts does nothing. Which levels are at their last iteration is kept in registers,
+    so a step is a choice of one level's step and one addition.
 
     Parameters
     ----------
@@ -59,7 +62,7 @@ class LoopNest(wiring.Component):
     Members
     -------
     settings : In(nest_settings)
-        Stable from ``start`` to the end of the walk.
+        Stable from the cycle before ``start`` to the end of the walk.
     start : In(1)
     o : Out(stream of nest_word)
     done : Out(1)
@@ -116,65 +119,81 @@ class LoopNest(wiring.Component):
         m = Module()
         word = self.o.payload
         levels = self.settings.levels
-        remaining = [Signal(COUNT, name=f"remaining_{i}") for i in range(self.levels)]
-        # below[l]: all levels under l are at their last iteration, so l advances or wraps.
-        below = Signal(self.levels + 1)
-        m.d.comb += below[0].eq(1)
-        for i in range(self.levels):
-            m.d.comb += below[i + 1].eq(below[i] & word.last[i])
+        walks = self.o.valid
+        # Levels come in groups. before[l]: the levels of l's group under l are at their last
+        # iteration, whole[g]: so are all of group g. These are registers, so a word that is taken
+        # late in its cycle only has to enable others; groups, because otherwise synthesis makes
+        # one long chain of them.
+        groups = [range(at, min(at + GROUP, self.levels)) for at in range(0, self.levels, GROUP)]
+        before = [
+            Signal(name=f"before_{i}") if i % GROUP else Const(1, 1) for i in range(self.levels)
+        ]
+        whole = [Signal(name=f"whole_{group}") for group in range(len(groups))]
+        # turn[l]: all levels under l are at their last iteration, so l advances or wraps.
+        turn = [Cat(before[i], *whole[: i // GROUP]).all() for i in range(self.levels)]
+        # to_come[l]: iterations of l behind the present one, less two. Negative where the next is
+        # the last, or the present one.
+        to_come = [
+            Signal(signed(COUNT.width + 1), name=f"to_come_{i}", reset_less=True)
+            for i in range(self.levels)
+        ]
+        # Settings are stable before the start, so what is known of them may be registered.
+        single = Signal(self.levels, reset_less=True)
+        m.d.sync += single.eq(Cat(level.last == 0 for level in levels))
 
         take = Signal()
         m.d.comb += [
-            take.eq(self.o.valid & self.o.ready),
-            self.done.eq(take & below[self.levels]),
+            take.eq(walks & self.o.ready),
+            self.done.eq(take & Cat(whole).all()),
         ]
+        with m.If(self.done):
+            m.d.sync += walks.eq(0)
+        with m.Elif(self.start):
+            m.d.sync += walks.eq(1)
 
-        shapes = positions(self.address_bits, self.coordinates)
-        following = {name: self.advanced(m, name, shape) for name, shape in shapes.items()}
-        with m.If(take):
-            for i in range(self.levels):
-                with m.If(below[i]):
-                    self.restart_or_count(m, i, remaining[i])
-            m.d.sync += [word[name].eq(value) for name, value in following.items()]
-            with m.If(below[self.levels]):
-                m.d.sync += self.o.valid.eq(0)
-
-        with m.If(self.start):
-            m.d.sync += self.o.valid.eq(1)
-            m.d.sync += [word[name].eq(self.settings[name]) for name in shapes]
-            for i in range(self.levels):
+        # Between walks the first word is loaded again and again: a start only makes it valid.
+        following_last = Signal(self.levels)
+        for i in range(self.levels):
+            with m.If(~walks | (turn[i] & word.last[i])):
+                m.d.comb += following_last[i].eq(single[i])
+            with m.Elif(turn[i]):
+                m.d.comb += following_last[i].eq(to_come[i] < 0)
+            with m.Else():
+                m.d.comb += following_last[i].eq(word.last[i])
+        with m.If(take | ~walks):
+            m.d.sync += word.last.eq(following_last)
+            m.d.sync += [word[name].eq(value) for name, value in self.following(m).items()]
+            for at, group in zip(whole, groups):
+                m.d.sync += at.eq(following_last[group.start : group.stop].all())
+                m.d.sync += [before[i].eq(following_last[group.start : i].all()) for i in group[1:]]
+        for i in range(self.levels):
+            restart = Signal(name=f"restart_{i}")
+            m.d.comb += restart.eq(~walks | word.last[i])
+            with m.If((take & turn[i]) | ~walks):
                 m.d.sync += [
-                    remaining[i].eq(levels[i].last),
-                    word.first[i].eq(1),
-                    word.last[i].eq(levels[i].last == 0),
+                    word.first[i].eq(restart),
+                    to_come[i].eq(Mux(restart, levels[i].last, to_come[i]) - Mux(restart, 2, 1)),
                 ]
-            m.d.sync += word.index.eq(0)
+                if i == 2:
+                    m.d.sync += word.index.eq(Mux(restart, 0, word.index + 1))
         return m
 
-    def restart_or_count(self, m: Module, i: int, remaining: Signal) -> None:
-        """Level ``i`` has its turn: one more iteration, or back to the first."""
-        word = self.o.payload
-        last = self.settings.levels[i].last
-        with m.If(word.last[i]):
-            m.d.sync += [remaining.eq(last), word.first[i].eq(1), word.last[i].eq(last == 0)]
-        with m.Else():
-            m.d.sync += [
-                remaining.eq(remaining - 1),
-                word.first[i].eq(0),
-                word.last[i].eq(remaining == 1),
-            ]
-        if i == 2:
-            m.d.sync += word.index.eq(Mux(word.last[i], 0, word.index + 1))
+    def following(self, m: Module) -> dict[str, Value]:
+        """Address, row and column after the step of the level that advances; at first, the first.
 
-    def advanced(self, m: Module, name: str, shape: Shape) -> Value:
-        """Address, row or column after the step of the level that advances."""
+        Between walks a step is what the walk begins with, and is added to 0.
+        """
         word = self.o.payload
-        field = "step" if name == "address" else name
-        step = Signal(shape, name=f"{name}_step")
-        for i in reversed(range(self.levels)):
-            # A later assignment wins: the lowest level that is not at its last iteration.
-            with m.If(~word.last[i]):
-                m.d.comb += step.eq(self.settings.levels[i][field])
-        result = Signal(shape, name=f"next_{name}")
-        m.d.comb += result.eq(word[name] + step)
+        result = {}
+        for name, shape in positions(self.address_bits, self.coordinates).items():
+            field = "step" if name == "address" else name
+            step = Signal(shape, name=f"{name}_step")
+            for i in reversed(range(self.levels)):
+                # A later assignment wins: the lowest level that is not at its last iteration.
+                with m.If(~word.last[i]):
+                    m.d.comb += step.eq(self.settings.levels[i][field])
+            with m.If(~self.o.valid):
+                m.d.comb += step.eq(self.settings[name])
+            result[name] = Signal(shape, name=f"next_{name}")
+            m.d.comb += result[name].eq(Mux(self.o.valid, word[name], 0) + step)
         return result

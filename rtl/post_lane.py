@@ -196,8 +196,9 @@ def nearest_log(m: Module, code: Signal) -> Signal:
 class Shifted:
     """A register stage that shifts right by ``amount * step``: two bits of a shift.
 
-    ``value`` is the quotient in ``bits``, signed; ``far``, whether it does not fit; ``rest``,
-    whether a dropped bit, not the lowest one kept, was set.
+    ``value`` is the quotient in ``bits``, signed; ``far``, whether it does not fit. ``rest``, which
+    a stage behind takes, is whether a dropped bit, not the lowest one kept, was set: made of a
+    register for every ``step`` bits, because one of all bits would be too deep.
     """
 
     def __init__(
@@ -206,7 +207,8 @@ class Shifted:
         value = value.as_signed()
         self.value = Signal(signed(bits), name=name, reset_less=True)
         self.far = Signal(name=f"{name}_far", reset_less=True)
-        self.rest = Signal(name=f"{name}_rest", reset_less=True)
+        dropped = Signal((1 << len(amount)) - 1, name=f"{name}_dropped", reset_less=True)
+        self.rest = dropped.any()
         with m.Switch(amount):
             for i in range(1 << len(amount)):
                 with m.Case(i):
@@ -214,5 +216,7 @@ class Shifted:
                     m.d.sync += [
                         self.value.eq(quotient),
                         self.far.eq(quotient != quotient[:bits].as_signed()),
-                        self.rest.eq(value[: i * step].any() if i else 0),
                     ]
+        m.d.sync += dropped.eq(
+            Cat(value[i * step : (i + 1) * step].any() & (amount > i) for i in range(len(dropped)))
+        )

@@ -1,6 +1,6 @@
 """The sequencer: fetches instructions, keeps the settings, starts one run after the other."""
 
-from amaranth.hdl import Module, Mux, Signal, Value, unsigned
+from amaranth.hdl import Cat, Module, Mux, Signal, Value, unsigned
 from amaranth.lib import data, memory, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -21,6 +21,18 @@ from rtl.registers import Control, Error, State
 from rtl.store import HostAccess
 
 __all__ = ["Sequencer", "run_settings"]
+
+KINDS = data.StructLayout({op.name: 1 for op in Opcode})
+"""Which opcode an instruction has, decoded."""
+
+FAULTS = (
+    Error.WRONG_VERSION,
+    Error.ILLEGAL_OPCODE,
+    Error.NO_HALT,
+    Error.WRONG_MACHINE,
+    Error.NO_SUCH_LEVEL,
+)
+"""What an instruction may be refused for; of several the first is told."""
 
 
 def run_settings(address_bits: dict[Nest, int], shift_bits: int) -> data.StructLayout:
@@ -57,16 +69,16 @@ class Sequencer(wiring.Component):
     """Executes a program: one instruction a cycle, ``RUN`` and ``HALT`` when the machine is free.
 
     Instructions write the next settings, which are all 0 when a program starts. ``RUN`` copies them
-    to ``settings``, which is stable until the run ends, and raises ``start`` one cycle later. The
-    instructions behind it go on meanwhile. An error stops the program before the instruction has
-    any effect, and when the run before it has ended.
+    to ``settings``, which is stable until the run ends, and raises ``start`` three cycles later,
+    one after the settings. The instructions behind it go on meanwhile. An error stops the program
+    before the instruction has any effect, and when the run before it has ended.
 
     The program pauses before a ``RUN`` or ``HALT`` when ``stop_after`` runs have been started and
     the last of them has ended. After RESUME it pauses there again unless ``stop_after`` was
     changed. A pause does not count in ``cycles``.
 
-    An instruction is fetched, decoded and executed in a cycle each: the first executes two cycles
-    after the state becomes RUNNING.
+    An instruction is fetched, decoded, executed and written in a cycle each: the first executes two
+    cycles after the state becomes RUNNING.
 
     Parameters
     ----------
@@ -122,8 +134,16 @@ class Sequencer(wiring.Component):
 
     def elaborate(self, platform) -> Module:
         m = Module()
-        running = Signal()
-        m.d.comb += running.eq(self.state == State.RUNNING)
+        running, paused, decoded = Signal(), Signal(), Signal()
+
+        def enter(state: State) -> list:
+            # What is decoded executes only while the machine runs.
+            return [
+                decoded.eq(0),
+                self.state.eq(state),
+                running.eq(state is State.RUNNING),
+                paused.eq(state is State.PAUSED),
+            ]
 
         # Fetch: ahead of execution, one instruction a cycle.
         m.submodules.memory = instructions = memory.Memory(
@@ -131,7 +151,7 @@ class Sequencer(wiring.Component):
         )
         read, write = instructions.read_port(), instructions.write_port()
         fetch_pc = Signal(self.pc_bits)
-        fetched, decoded, take, execute = Signal(), Signal(), Signal(), Signal()
+        fetched, take, execute = Signal(), Signal(), Signal()
         m.d.comb += [
             write.addr.eq(self.host.address),
             write.data.eq(self.host.write_data),
@@ -139,75 +159,89 @@ class Sequencer(wiring.Component):
             self.host.read_data.eq(read.data),
             take.eq(~decoded | execute),
             read.addr.eq(Mux(self.host.read, self.host.address, fetch_pc)),
-            read.en.eq((running & (~fetched | take)) | self.host.read),
+            read.en.eq(~running | ~fetched | take),
         ]
         with m.If(running & (~fetched | take)):
             m.d.sync += [fetch_pc.eq(fetch_pc + 1), fetched.eq(1)]
 
         # Decode: the word, and what decides whether it executes.
         word = Signal(INSTRUCTION_BITS, reset_less=True)
-        opcode = word[:OPCODE_BITS]
-        plain, run, error = Signal(), Signal(), Signal(8)
-        following_error = Signal(8)
-        first = Signal()
-        self.check(m, read.data, first, fetch_pc == 0, following_error)
+        # In two halves: one register for all of them would be too deep.
+        first, bad = Signal(), Signal(2)
+        kind = data.View(KINDS, Signal(KINDS, reset_less=True))
+        faults = Signal(len(FAULTS), reset_less=True)
+        following_faults = self.faults(read.data, first, fetch_pc == 0)
         with m.If(running & take):
             m.d.sync += [
                 decoded.eq(fetched),
                 word.eq(read.data),
-                error.eq(following_error),
-                run.eq((read.data[:OPCODE_BITS] == Opcode.RUN.value) & (following_error == 0)),
-                plain.eq(
-                    (read.data[:OPCODE_BITS] != Opcode.RUN.value)
-                    & (read.data[:OPCODE_BITS] != Opcode.HALT.value)
-                    & (following_error == 0)
-                ),
+                faults.eq(following_faults),
+                bad.eq(Cat(following_faults[:-1].any(), following_faults[-1])),
+                *(kind[op.name].eq(read.data[:OPCODE_BITS] == op.value) for op in Opcode),
             ]
             with m.If(fetched):
                 m.d.sync += first.eq(0)
 
-        # Execute. Runs and pauses lie many cycles apart, so the comparison may be a cycle late.
-        following = Signal(self.settings.shape())
-        fields = fields_of(word)
+        # Execute. Runs and pauses lie many cycles apart, so the comparison may be two cycles late.
         busy, pause, reached = Signal(), Signal(), Signal()
-        ends = (opcode == Opcode.HALT.value) | (opcode == Opcode.RUN.value)
-        m.d.sync += reached.eq(self.stop_after.any() & (self.runs == self.stop_after))
+        run, halt = kind.RUN, kind.HALT
+        parts = [slice(at, at + 4) for at in range(0, len(self.runs), 4)]
+        same, some = Signal(len(parts)), Signal(len(parts))
+        m.d.sync += [
+            same.eq(Cat(self.runs[part] == self.stop_after[part] for part in parts)),
+            some.eq(Cat(self.stop_after[part].any() for part in parts)),
+            reached.eq(same.all() & some.any()),
+        ]
         m.d.comb += [
-            pause.eq(ends & ~busy & reached),
-            execute.eq(running & decoded & (plain | (run & ~busy & ~reached))),
+            pause.eq((run | halt) & ~busy & reached),
+            execute.eq(decoded & ~bad.any() & ~halt & (~run | (~busy & ~reached))),
         ]
         with m.If(self.done):
             m.d.sync += busy.eq(0)
-        m.d.sync += self.start.eq(0)
-        with m.If(running & decoded):
+        with m.If(decoded):
             # Neither the cycle that pauses counts nor those that fetch after it.
             with m.If(~pause):
                 m.d.sync += self.cycles.eq(self.cycles + 1)
             with m.If(pause):
-                m.d.sync += self.state.eq(State.PAUSED)
+                m.d.sync += enter(State.PAUSED)
             # The run under way ends first: what is not running may be accessed.
-            with m.Elif(~busy & error.any()):
-                m.d.sync += [self.state.eq(State.FAILED), self.error.eq(error)]
-            with m.Elif(~busy & (opcode == Opcode.HALT.value)):
-                m.d.sync += self.state.eq(State.HALTED)
+            with m.Elif(~busy & bad.any()):
+                m.d.sync += enter(State.FAILED)
+                for error, fault in reversed(list(zip(FAULTS, faults))):
+                    with m.If(fault):
+                        m.d.sync += self.error.eq(error)
+            with m.Elif(~busy & halt):
+                m.d.sync += enter(State.HALTED)
         with m.If(execute):
             m.d.sync += self.pc.eq(self.pc + 1)
-            self.write_settings(m, opcode, fields, following)
             with m.If(run):
-                m.d.sync += [
-                    self.settings.eq(following),
-                    self.settings.path.eq(fields[Opcode.RUN].path),
-                    self.settings.signed.eq(fields[Opcode.RUN].signed),
-                    self.start.eq(1),
-                    busy.eq(1),
-                    self.runs.eq(self.runs + 1),
-                ]
+                m.d.sync += [busy.eq(1), self.runs.eq(self.runs + 1)]
+
+        # Write: what executed a cycle ago has its effect on the settings. A start clears the next
+        # ones, and a run sets all the others, so neither needs the reset.
+        following = Signal(self.settings.shape(), reset_less=True)
+        written_word = Signal.like(word, reset_less=True)
+        written = data.View(KINDS, Signal(KINDS))
+        m.d.sync += [
+            written_word.eq(word),
+            written.as_value().eq(kind.as_value() & execute.replicate(len(kind.as_value()))),
+        ]
+        fields = fields_of(written_word)
+        self.write_settings(m, written, fields, following)
+        starting = Signal()
+        m.d.sync += [starting.eq(written.RUN), self.start.eq(starting)]
+        with m.If(written.RUN):
+            m.d.sync += [
+                self.settings.eq(following),
+                self.settings.path.eq(fields[Opcode.RUN].path),
+                self.settings.signed.eq(fields[Opcode.RUN].signed),
+            ]
 
         start = self.control[Control.START.bit_length() - 1]
         resume = self.control[Control.RESUME.bit_length() - 1]
         with m.If(start & ~running):
             m.d.sync += [
-                self.state.eq(State.RUNNING),
+                *enter(State.RUNNING),
                 self.error.eq(Error.NONE),
                 self.pc.eq(0),
                 # Two cycles fetch and decode.
@@ -215,95 +249,84 @@ class Sequencer(wiring.Component):
                 self.runs.eq(0),
                 fetch_pc.eq(0),
                 fetched.eq(0),
-                decoded.eq(0),
                 first.eq(1),
                 following.as_value().eq(0),
             ]
-        with m.Elif(resume & (self.state == State.PAUSED)):
+        with m.Elif(resume & paused):
             # The host may have used the memory's read port: fetch again.
             m.d.sync += [
-                self.state.eq(State.RUNNING),
+                *enter(State.RUNNING),
                 fetch_pc.eq(self.pc),
                 fetched.eq(0),
-                decoded.eq(0),
             ]
         return m
 
-    def check(self, m: Module, word, first, behind_last, error: Signal) -> None:
-        """What is wrong with an instruction, as an :class:`~rtl.registers.Error`.
+    def faults(self, word: Value, first: Value, behind_last: Value) -> Value:
+        """What is wrong with an instruction, a bit for each of ``FAULTS``.
 
         ``first``: it is the first one; ``behind_last``: the one fetched behind it would again be.
         """
         opcode, fields = word[:OPCODE_BITS], fields_of(word)
         check, loop = fields[Opcode.CHECK], fields[Opcode.LOOP]
-        bad_level, known = Signal(), Signal()
-        with m.If(opcode == Opcode.LOOP.value):
-            m.d.comb += bad_level.eq(1)
-            for nest, levels in LEVELS.items():
-                with m.If((loop.nest == nest) & (loop.level < levels)):
-                    m.d.comb += bad_level.eq(0)
-        with m.If(opcode == Opcode.STEP.value):
-            m.d.comb += bad_level.eq(fields[Opcode.STEP].level >= LEVELS[Nest.ACTIVATION])
-        with m.If(opcode == Opcode.ORIGIN.value):
-            m.d.comb += bad_level.eq(fields[Opcode.ORIGIN].nest.as_value() >= len(Nest))
-        m.d.comb += known.eq(opcode <= max(op.value for op in Opcode))
-        with m.If(first & (opcode != Opcode.CHECK.value)):
-            m.d.comb += error.eq(Error.WRONG_VERSION)
-        with m.Elif(~known):
-            m.d.comb += error.eq(Error.ILLEGAL_OPCODE)
-        with m.Elif(behind_last & (opcode != Opcode.HALT.value)):
-            m.d.comb += error.eq(Error.NO_HALT)
-        with m.Elif(opcode == Opcode.CHECK.value):
-            with m.If(check.version != VERSION):
-                m.d.comb += error.eq(Error.WRONG_VERSION)
-            with m.Elif(check.fingerprint != self.fingerprint):
-                m.d.comb += error.eq(Error.WRONG_MACHINE)
-        with m.Elif(bad_level):
-            m.d.comb += error.eq(Error.NO_SUCH_LEVEL)
+        is_check = opcode == Opcode.CHECK.value
+        has_level = Cat(
+            (loop.nest == nest) & (loop.level < levels) for nest, levels in LEVELS.items()
+        ).any()
+        no_step = fields[Opcode.STEP].level >= LEVELS[Nest.ACTIVATION]
+        no_nest = fields[Opcode.ORIGIN].nest.as_value() >= len(Nest)
+        faults = {
+            Error.WRONG_VERSION: (first & ~is_check) | (is_check & (check.version != VERSION)),
+            Error.ILLEGAL_OPCODE: opcode > max(op.value for op in Opcode),
+            Error.NO_HALT: behind_last & (opcode != Opcode.HALT.value),
+            Error.WRONG_MACHINE: is_check & (check.fingerprint != self.fingerprint),
+            Error.NO_SUCH_LEVEL: ((opcode == Opcode.LOOP.value) & ~has_level)
+            | ((opcode == Opcode.STEP.value) & no_step)
+            | ((opcode == Opcode.ORIGIN.value) & no_nest),
+        }
+        return Cat(faults[error] for error in FAULTS)
 
-    def write_settings(self, m: Module, opcode, fields, following) -> None:
+    def write_settings(self, m: Module, kind, fields, following) -> None:
         """The settings that the instruction writes."""
-        with m.Switch(opcode):
-            with m.Case(Opcode.LOOP.value):
-                loop = fields[Opcode.LOOP]
-                for nest in self.nests:
-                    for level in range(LEVELS[nest]):
-                        with m.If((loop.nest == nest) & (loop.level == level)):
-                            target = following[nest.name.lower()].levels[level]
-                            m.d.sync += [target.last.eq(loop.last), target.step.eq(loop.step)]
-            with m.Case(Opcode.ORIGIN.value):
-                origin = fields[Opcode.ORIGIN]
-                for nest in self.nests:
-                    with m.If(origin.nest == nest):
-                        target = following[nest.name.lower()]
-                        m.d.sync += target.address.eq(origin.address)
-                        if nest is Nest.ACTIVATION:
-                            m.d.sync += [
-                                target.row.eq(origin.row),
-                                target.column.eq(origin.column),
-                            ]
-            with m.Case(Opcode.STEP.value):
-                step = fields[Opcode.STEP]
-                for level in range(LEVELS[Nest.ACTIVATION]):
-                    with m.If(step.level == level):
-                        target = following.activation.levels[level]
-                        m.d.sync += [target.row.eq(step.row), target.column.eq(step.column)]
-            for op in (Opcode.VECTOR, Opcode.BOUNDS, Opcode.MEMBERS):
-                with m.Case(op.value):
-                    m.d.sync += following[op.name.lower()].eq(fields[op])
-            with m.Case(Opcode.ENGINE.value):
-                m.d.sync += following.engine.eq(fields[Opcode.ENGINE].settings)
-            with m.Case(Opcode.PASS.value):
-                entry = fields[Opcode.PASS]
-                for index in range(MAX_PASSES):
-                    with m.If(entry.index == index):
-                        m.d.sync += following.passes[index].eq(entry.shift)
-            with m.Case(Opcode.POST.value):
-                post = fields[Opcode.POST]
-                m.d.sync += [following.post[name].eq(post[name]) for name, _ in post.shape()]
-            with m.Case(Opcode.RANGE.value):
-                span = fields[Opcode.RANGE]
-                m.d.sync += [
-                    following.post.low.eq(span.low),
-                    following.post.high.eq(span.high),
-                ]
+        with m.If(kind.LOOP):
+            loop = fields[Opcode.LOOP]
+            for nest in self.nests:
+                for level in range(LEVELS[nest]):
+                    with m.If((loop.nest == nest) & (loop.level == level)):
+                        target = following[nest.name.lower()].levels[level]
+                        m.d.sync += [target.last.eq(loop.last), target.step.eq(loop.step)]
+        with m.If(kind.ORIGIN):
+            origin = fields[Opcode.ORIGIN]
+            for nest in self.nests:
+                with m.If(origin.nest == nest):
+                    target = following[nest.name.lower()]
+                    m.d.sync += target.address.eq(origin.address)
+                    if nest is Nest.ACTIVATION:
+                        m.d.sync += [
+                            target.row.eq(origin.row),
+                            target.column.eq(origin.column),
+                        ]
+        with m.If(kind.STEP):
+            step = fields[Opcode.STEP]
+            for level in range(LEVELS[Nest.ACTIVATION]):
+                with m.If(step.level == level):
+                    target = following.activation.levels[level]
+                    m.d.sync += [target.row.eq(step.row), target.column.eq(step.column)]
+        for op in (Opcode.VECTOR, Opcode.BOUNDS, Opcode.MEMBERS):
+            with m.If(kind[op.name]):
+                m.d.sync += following[op.name.lower()].eq(fields[op])
+        with m.If(kind.ENGINE):
+            m.d.sync += following.engine.eq(fields[Opcode.ENGINE].settings)
+        with m.If(kind.PASS):
+            entry = fields[Opcode.PASS]
+            for index in range(MAX_PASSES):
+                with m.If(entry.index == index):
+                    m.d.sync += following.passes[index].eq(entry.shift)
+        with m.If(kind.POST):
+            post = fields[Opcode.POST]
+            m.d.sync += [following.post[name].eq(post[name]) for name, _ in post.shape()]
+        with m.If(kind.RANGE):
+            span = fields[Opcode.RANGE]
+            m.d.sync += [
+                following.post.low.eq(span.low),
+                following.post.high.eq(span.high),
+            ]

@@ -7,12 +7,12 @@ from rtl.isa import COUNT
 __all__ = ["tile_control"]
 
 
-def tile_control(m: Module, engine, words: Value | int, largest: int) -> tuple[Signal, Signal]:
+def tile_control(m: Module, engine, last: Value) -> tuple[Signal, Signal]:
     """Readiness of an engine's ``weights`` and ``activations``.
 
-    A tile of ``words`` weight words serves ``settings.last_vector + 1`` words of activations. The
+    A tile of ``last + 1`` weight words serves ``settings.last_vector + 1`` words of activations. The
     next tile is loaded, one word a cycle from the cycle after the swap on, while they are taken, so
-    tiles follow each other every ``max(last_vector + 1, words + 1)`` cycles. The first activations
+    tiles follow each other every ``max(last_vector + 1, last + 2)`` cycles. The first activations
     of a tile are taken in the cycle after its last weight word at the earliest. ``start`` forgets
     what is loaded.
 
@@ -21,9 +21,8 @@ def tile_control(m: Module, engine, words: Value | int, largest: int) -> tuple[S
     m : Module
     engine : component
         With members ``settings``, ``start``, ``weights`` and ``activations`` as all engines have.
-    words : int or Value
-    largest : int
-        The most that ``words`` can be.
+    last : Value
+        Number of a tile's last weight word, as wide as the largest: one less than a power of two.
 
     Returns
     -------
@@ -32,10 +31,11 @@ def tile_control(m: Module, engine, words: Value | int, largest: int) -> tuple[S
     loaded : Signal
         Words of the coming tile that are loaded.
     """
-    loaded = Signal(range(largest))
-    full = Signal()
+    # A start sets them all, so none needs the reset.
+    loaded = Signal(len(last), reset_less=True)
+    full = Signal(reset_less=True)
     # Words to come of the tile, less one: negative before the first word of the next.
-    remaining = Signal(signed(COUNT.width + 1), init=-1)
+    remaining = Signal(signed(COUNT.width + 1), init=-1, reset_less=True)
     first = remaining[-1]
     swap = Signal()
     weights, activations = engine.weights, engine.activations
@@ -45,7 +45,7 @@ def tile_control(m: Module, engine, words: Value | int, largest: int) -> tuple[S
         swap.eq(activations.valid & first & full),
     ]
     with m.If(weights.valid & ~full):
-        m.d.sync += [loaded.eq(loaded + 1), full.eq(loaded == words - 1)]
+        m.d.sync += [loaded.eq(loaded + 1), full.eq((loaded | ~last).all())]
     with m.If(activations.valid & activations.ready):
         m.d.sync += remaining.eq(Mux(first, engine.settings.last_vector, remaining) - 1)
     with m.If(swap | engine.start):

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
-from amaranth.hdl import Cat, Module, Signal, Value, signed
+from amaranth.hdl import Cat, Const, Module, Signal, Value, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -266,7 +266,7 @@ class Convolver(wiring.Component):
     def elaborate(self, platform) -> Module:
         m = Module()
         c = self.config
-        swap, _ = tile_control(m, self, c.outputs, c.outputs)
+        swap, _ = tile_control(m, self, Const(c.outputs - 1))
         word, load = self.loader(m)
 
         m.submodules.window = window = Window(

@@ -246,8 +246,7 @@ class ShiftGemm(wiring.Component):
     def elaborate(self, platform) -> Module:
         m = Module()
         c = self.config
-        words = c.lanes << self.settings.split
-        swap, loaded = tile_control(m, self, words, c.lanes * c.groups)
+        swap, loaded = tile_control(m, self, self.last_word())
         word, load = self.loader(m, loaded)
         vectors = self.operands(m)
 
@@ -313,6 +312,12 @@ class ShiftGemm(wiring.Component):
                 chain, foldings = pair.loaded, pair.folding_loaded
             after.append(chain)
         return after
+
+    def last_word(self) -> Value:
+        """Number of the last weight word of a tile, ``lanes << split`` less one."""
+        split, blocks = self.settings.split, exact_log2(self.config.groups)
+        joined = [split > bit for bit in range(blocks)]
+        return Cat(Const(~0, exact_log2(self.config.lanes)), *joined)
 
     def loader(self, m: Module, loaded: Signal) -> tuple[Signal, Signal]:
         """The registered weight word in codes of lanes, and the groups that take it."""

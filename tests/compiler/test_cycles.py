@@ -26,14 +26,14 @@ def cycles_of_one_layer(build, architecture=NARROW, shape=(16, 6, 6)):
 
 def test_pooling():
     duration = cycles_of_one_layer(lambda net: net.max_pool("input", Window((2, 2), (2, 2))))
-    # Two blocks of 9 windows of 4 words; the sums of word 71 are taken in cycle 6 + 71.
-    assert duration == 6 + 71 + 4 + 1 + 8
+    # Two blocks of 9 windows of 4 words; the sums of word 71 are taken in cycle 8 + 71.
+    assert duration == 8 + 71 + 4 + 1 + 8
 
 
 def test_copies_take_a_cycle_a_member():
     duration = cycles_of_one_layer(lambda net: net.same_format("input", "input"), WIDE)
-    # 36 words of one block are 18 words of sums; the first is taken in cycle 6.
-    assert duration == 6 + 4 + 17 * 2 + 2 + 8
+    # 36 words of one block are 18 words of sums; the first is taken in cycle 8.
+    assert duration == 8 + 4 + 17 * 2 + 2 + 8
 
 
 def ones(net, outputs, window):
@@ -45,14 +45,14 @@ def ones(net, outputs, window):
 def test_engine():
     duration = cycles_of_one_layer(lambda net: ones(net, 16, Window((3, 3))))
     # 2 input blocks, 9 taps, 2 output blocks of 16 positions.
-    last = 8 + 3 + 35 * 16 + 15 + NARROW.engine_config.latency
+    last = 8 + 5 + 35 * 16 + 15 + NARROW.engine_config.latency
     assert duration == last + 4 + 1 + 8
 
 
 def test_tiles_that_load_longer_than_they_serve():
     duration = cycles_of_one_layer(lambda net: ones(net, 8, Window((5, 6))))
     # Two outputs of 60 steps; a tile is 8 words and takes 9 cycles.
-    last = 8 + 3 + 59 * 9 + 1 + NARROW.engine_config.latency
+    last = 8 + 5 + 59 * 9 + 1 + NARROW.engine_config.latency
     assert duration == last + 4 + 1 + 8
 
 
@@ -62,7 +62,7 @@ def test_a_tile_that_serves_the_whole_window():
         object.__setattr__(net.layers[0], "multiplier", 1)
 
     # Two blocks, each of one tile for 16 taps of 4 positions.
-    last = 8 + 3 + 64 + 63 + NARROW.engine_config.latency
+    last = 8 + 5 + 64 + 63 + NARROW.engine_config.latency
     assert cycles_of_one_layer(build) == last + 4 + 1 + 8
 
 

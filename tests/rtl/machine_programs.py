@@ -149,13 +149,13 @@ def duration(taken, groups):
 
 
 def bypass_duration(windows, size, groups):
-    return duration([6 + w * size + size - 1 for w in range(windows)], groups)
+    return duration([8 + w * size + size - 1 for w in range(windows)], groups)
 
 
 def engine_duration(arch, split, reductions, outputs, positions):
     """Of ``outputs`` groups of outputs, each of so many tiles, each for so many positions."""
     tile = LANES << split
-    first = max(tile + 3, 6)
+    first = max(tile + 5, 8)
     taken = [
         first + t * max(positions, tile + 1) + p + arch.engine_config.latency
         for t in range(reductions * outputs)

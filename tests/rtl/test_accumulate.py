@@ -13,7 +13,7 @@ from sim.bench import Bench, plain
 
 SIZE = LANES, SUM_BITS, BITS, WORDS, SHIFT_BITS, BYPASS_BITS = 3, 9, 16, 32, 3, 6
 NO_SHIFTS = [0] * MAX_PASSES
-IDLE = {"valid": 0, "step.valid": 1}
+IDLE = {"valid": 0, "step.valid": 0}
 
 
 def nest(positions, steps, passes, groups):
@@ -35,20 +35,30 @@ def random_sums(count, sum_bits=SUM_BITS, seed=0):
 
 
 def rows_of(settings, sums, gaps, rng):
-    """Rows to play for the words of a run, and in which of them each finishing word is."""
+    """Rows to play for the words of a run, and in which of them each finishing word is.
+
+    A word's step is offered with the word before it, or in a cycle of its own between the two.
+    """
     address_bits = (WORDS - 1).bit_length()
     steps = LoopNest.model(settings, address_bits)
     assert len(steps["address"]) == len(sums)
     finishes = steps["last"][:, 1] & steps["last"][:, 2]
-    rows, ends = [], []
+
+    def offer(n):
+        return {"step.valid": 1, "step.payload": {name: v[n] for name, v in steps.items()}}
+
+    rows, ends = [IDLE | offer(0)], []
     for n, word in enumerate(sums):
-        step = {name: values[n] for name, values in steps.items()}
+        following = offer(n + 1) if n + 1 < len(sums) else {"step.valid": 0}
         while rng.random() < gaps:
-            # The step waits; the sums are of no word.
-            rows.append(IDLE | {"step.payload": step, "sums": -word - 1})
+            # The step waits, and the one behind it is not taken; the sums are of no word.
+            rows.append(IDLE | following | {"sums": -word - 1})
         if finishes[n]:
             ends.append(len(rows))
-        rows.append({"valid": 1, "step.valid": 1, "step.payload": step, "sums": word})
+        late = rng.random() < gaps
+        rows.append({"valid": 1, "sums": word} | ({"step.valid": 0} if late else following))
+        if late:
+            rows.append(IDLE | following)
     return rows, steps, ends
 
 
@@ -67,7 +77,12 @@ def run(settings, sums, shifts=NO_SHIFTS, gaps=0.0, seed=0, size=SIZE):
     expected = dut.model(dut.bits, shifts, steps, sums)
     shown = Bench(dut).played([*rows, IDLE, {}, {}], ["o_valid", "o", "step.ready"])
     check(shown, ends, expected, dut.latency)
-    assert shown["step.ready"] == [row.get("valid", 0) for row in (*rows, IDLE, {}, {})]
+    # The next step is taken when none waits, or with the word of the one that does.
+    waits, ready = False, []
+    for row in rows:
+        ready.append(int(not waits or row["valid"]))
+        waits = bool(row["step.valid"]) if ready[-1] else waits
+    assert shown["step.ready"][: len(rows)] == ready
     return expected
 
 
@@ -161,7 +176,7 @@ class Bypassing(wiring.Component):
             inner.passes.eq(self.passes),
             pool.clear.eq(self.clear),
             pool.valid.eq(self.valid & self.bypass),
-            pool.start.eq(self.step.p.first[1]),
+            pool.start.eq(inner.first),
             pool.signed.eq(self.signed),
             pool.codes.eq(self.codes),
             pool.inside.eq(self.inside),

@@ -97,10 +97,11 @@ def fetched(shape, runs, stall=0.0, seed=0):
             await ctx.tick()
         ctx.set(dut.host.write, 0)
         for (settings, bounds, vector), (codes, inside) in zip(runs, expected):
-            # Settings appear with the start, as the sequencer has them.
+            # Settings appear a cycle before the start, as the sequencer has them.
             ctx.set(dut.nest_settings, settings)
             ctx.set(dut.bounds, bounds)
             ctx.set(dut.vector, vector)
+            await ctx.tick()
             ctx.set(dut.start, 1)
             *_, begin = await ctx.tick().sample(bench.cycle)
             ctx.set(dut.start, 0)

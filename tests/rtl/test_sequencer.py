@@ -71,8 +71,8 @@ class Machine:
             while not ctx.get(self.dut.start):
                 await ctx.tick()
             settings = plain(ctx.get(self.dut.settings))
-            # RUN executed a cycle ago.
-            for _ in range(duration - 2):
+            # RUN executed three cycles ago.
+            for _ in range(duration - 4):
                 await ctx.tick()
                 assert plain(ctx.get(self.dut.settings)) == settings
                 assert not ctx.get(self.dut.start)
@@ -168,7 +168,7 @@ def test_random_programs(seed):
             apply(settings, opcode, fields)
         settings.update(path=generator.randrange(2), signed=generator.randrange(2))
         program.append(run(settings["path"], settings["signed"], generator.randrange(1 << 16)))
-        durations.append(generator.choice((2, 3, 7, 25)))
+        durations.append(generator.choice((4, 5, 7, 25)))
         expected.append(deepcopy(settings))
     program.append(HALT)
     machine = Machine(program, durations)
@@ -316,7 +316,7 @@ def test_halt_at_the_last_address():
 
 def test_pause_and_resume():
     program = [CHECK, low(1), run(), low(2), run(), low(3), run(), HALT]
-    durations = (9, 12, 3)
+    durations = (9, 12, 4)
     machine = Machine(program, durations)
     dut = machine.dut
 
