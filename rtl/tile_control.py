@@ -10,11 +10,11 @@ __all__ = ["tile_control"]
 def tile_control(m: Module, engine, last: Value) -> tuple[Signal, Signal]:
     """Readiness of an engine's ``weights`` and ``activations``.
 
-    A tile of ``last + 1`` weight words serves ``settings.last_vector + 1`` words of activations. The
-    next tile is loaded, one word a cycle from the cycle after the swap on, while they are taken, so
-    tiles follow each other every ``max(last_vector + 1, last + 2)`` cycles. The first activations
-    of a tile are taken in the cycle after its last weight word at the earliest. ``start`` forgets
-    what is loaded.
+    A tile of ``last + 1`` weight words serves ``settings.last_vector + 1`` words of activations.
+    The next tile is loaded, one word a cycle from the cycle after the swap on, while they are
+    taken, so tiles follow each other every ``max(last_vector + 1, last + 2)`` cycles. The first
+    activations of a tile are taken in the cycle after its last weight word at the earliest.
+    ``start`` forgets what is loaded.
 
     Parameters
     ----------

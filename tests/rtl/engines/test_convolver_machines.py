@@ -11,9 +11,14 @@ from tests.machines import convolver
 from tests.random_networks import NetworkBuilder, random_codes, random_network
 
 # The queue is so short that vectors wait for it.
-MACHINES = {
-    kind: convolver(kind, 4, 2, 2, line_words=32, queue_words=32) for kind in ("svpe", "vpe")
+SIZES = {
+    "line_words": 32,
+    "queue_words": 32,
+    "weight_words": 1024,
+    "feature_words": 2048,
+    "instruction_words": 512,
 }
+MACHINES = {kind: convolver(kind, 4, 2, 2, **SIZES) for kind in ("svpe", "vpe")}
 
 
 def alexnet_shaped():
