@@ -7,6 +7,9 @@ other with its weights of 16 bits. See :mod:`boards.activity` for what a toggle 
 import dataclasses
 
 import numpy as np
+from amaranth.hdl import Module, signed
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
 
 from benchmarks.lone_array import SIZE, multiplying, shifting
 from benchmarks.measure import network, quantized, test_images
@@ -16,9 +19,10 @@ from quant.floating import run_float
 from quant.graph import Conv
 from quant.importers import load
 from quant.quantized import QConv
+from rtl.convolver.multiply import MultiplyArrays, added
 from rtl.convolver.plan import SHIFT_PLANS
 
-__all__ = ["Layer", "multiplied", "real_layer", "shifted"]
+__all__ = ["Layer", "multiplied", "only_added", "real_layer", "shifted"]
 
 NETWORK, LAYER = "resnet20", "layer2.1.relu1"
 SCHEME, SHIFT_BITS = "w3", 3
@@ -89,6 +93,26 @@ def shifted(layer: Layer) -> float:
     excess = plan.excess(layer.shifts, BITS).sum(axis=1)
     arrays = shifting(SHIFT_BITS, BITS, "xc7")
     return toggles(arrays, layer, packed(codes, plan.lane_bits), exact(layer, layer.shifts, excess))
+
+
+class ProductAdders(wiring.Component):
+    """What a multiplying array has besides its multipliers: their registers, and the adders."""
+
+    products: In(data.ArrayLayout(signed(2 * BITS), SIZE**2))
+    sum: Out(signed(MultiplyArrays.sum_bits(1, SIZE, BITS, BITS)))
+
+    def elaborate(self, platform) -> Module:
+        m = Module()
+        m.d.comb += self.sum.eq(added(m, list(self.products), 2 * BITS, SIZE, "xc7"))
+        return m
+
+
+def only_added(layer: Layer) -> float:
+    """Toggles a MAC of the multiplying array if its multipliers had none inside."""
+    products = (layer.windows * layer.weights[:, None]).reshape(-1, SIZE**2)
+    words = packed(products & (1 << 2 * BITS) - 1, 2 * BITS)
+    waves = simulate(ProductAdders(), {"products": words})
+    return waves.toggles / layer.macs
 
 
 def multiplied(layer: Layer) -> float:

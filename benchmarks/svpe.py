@@ -10,7 +10,7 @@ import numpy as np
 
 from benchmarks import alexnet_speed
 from benchmarks.alexnet import alexnet
-from benchmarks.array_activity import multiplied, real_layer, shifted
+from benchmarks.array_activity import multiplied, only_added, real_layer, shifted
 from benchmarks.figures import RESULTS, Benchmark, Figure, at_least, at_most, free
 from benchmarks.lone_array import cost
 from benchmarks.measure import quantized, test_images
@@ -78,7 +78,12 @@ def toggles(progress: Report) -> dict[str, Any]:
     shift = shifted(layer)
     progress(2, 3, "multiplying")
     multiply = multiplied(layer)
-    return {"toggles.svpe": shift, "toggles.vpe": multiply, "toggles.ratio": shift / multiply}
+    return {
+        "toggles.svpe": shift,
+        "toggles.vpe": multiply,
+        "toggles.ratio": shift / multiply,
+        "toggles.vpe.adders": only_added(layer),
+    }
 
 
 def cycles(progress: Report) -> dict[str, Any]:
@@ -178,6 +183,9 @@ FIGURES = (
     Figure("zcu102.share", "<= 0.9", at_most(0.9), "of the look-up tables of ZCU102", form=".3f"),
     Figure("toggles.svpe", "", free, "changes of nets a MAC, n = 3, no glitches", form=".1f"),
     Figure("toggles.vpe", "", free, "the same, 16-bit weights, multipliers as gates", form=".1f"),
+    Figure(
+        "toggles.vpe.adders", "", free, "the same without what is in the multipliers", form=".1f"
+    ),
     Figure(
         "toggles.ratio",
         "",

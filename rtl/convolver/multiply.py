@@ -1,7 +1,7 @@
 """Processing elements that multiply: the twin of :mod:`rtl.convolver.shift`, for comparison."""
 
 import numpy as np
-from amaranth.hdl import Cat, Const, Instance, Module, Signal, signed
+from amaranth.hdl import Cat, Const, Instance, Module, Signal, Value, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -10,7 +10,7 @@ from rtl.columns import generic
 from rtl.convolver.shift import PRIMITIVES, array_levels
 from rtl.sharing import shared
 
-__all__ = ["MultiplyArrays"]
+__all__ = ["MultiplyArrays", "added"]
 
 
 class MultiplyArrays(wiring.Component):
@@ -115,23 +115,35 @@ class MultiplyArrays(wiring.Component):
             m.d.sync += loading.eq(self.word)
         with m.If(self.switch[0]):
             m.d.sync += active.eq(loading)
-        adder = PRIMITIVES.get(self.family or "", generic).adder
         bits = self.weight_bits + self.activation_bits
-        sums = []
-        for c in range(self.channels):
-            rows = []
-            for i in range(self.size):
-                products = []
-                for j in range(self.size):
-                    tap = i * self.size + j
-                    weight = active.word_select(c * self.size**2 + tap, self.weight_bits)
-                    product = Signal(signed(bits), name=f"product_{c}_{tap}", reset_less=True)
-                    m.d.sync += product.eq(weight.as_signed() * self.window[c][tap])
-                    products.append(Addend(Cat(product[:-1], ~product[-1]), (1 << bits) - 1))
-                rows.append(adder_tree(m, products, f"row_{c}_{i}", adder))
-            sums.append(adder_tree(m, rows, f"column_{c}", adder))
-        total = adder_tree(m, sums, "sum", adder)
-        assert total.zeros == 0
-        offset = self.channels * self.size**2 << bits - 1
-        m.d.comb += self.sum.eq(total.bits - Const(offset))
+        products = []
+        for n in range(self.channels * self.size**2):
+            weight = active.word_select(n, self.weight_bits).as_signed()
+            operand = self.window[n // self.size**2][n % self.size**2]
+            products.append(weight * operand)
+        m.d.comb += self.sum.eq(added(m, products, bits, self.size, self.family))
         return m
+
+
+def added(m: Module, products: list[Value], bits: int, size: int, family: str | None) -> Value:
+    """The sum of signed products of ``bits`` bits, ``size * size`` of each channel.
+
+    Each has a register in front of the adders of rows, columns and channels.
+    """
+    adder = PRIMITIVES.get(family or "", generic).adder
+    addends = []
+    for n, value in enumerate(products):
+        product = Signal(signed(bits), name=f"product_{n}", reset_less=True)
+        m.d.sync += product.eq(value)
+        addends.append(Addend(Cat(product[:-1], ~product[-1]), (1 << bits) - 1))
+    rows = [
+        adder_tree(m, addends[n : n + size], f"row_{n // size}", adder)
+        for n in range(0, len(addends), size)
+    ]
+    columns = [
+        adder_tree(m, rows[n : n + size], f"column_{n // size}", adder)
+        for n in range(0, len(rows), size)
+    ]
+    total = adder_tree(m, columns, "sum", adder)
+    assert total.zeros == 0
+    return total.bits - Const(len(products) << bits - 1)
