@@ -98,8 +98,13 @@ def shifted(layer: Layer) -> float:
 class ProductAdders(wiring.Component):
     """What a multiplying array has besides its multipliers: their registers, and the adders."""
 
-    products: In(data.ArrayLayout(signed(2 * BITS), SIZE**2))
-    sum: Out(signed(MultiplyArrays.sum_bits(1, SIZE, BITS, BITS)))
+    def __init__(self) -> None:
+        super().__init__(
+            {
+                "products": In(data.ArrayLayout(signed(2 * BITS), SIZE**2)),
+                "sum": Out(signed(MultiplyArrays.sum_bits(1, SIZE, BITS, BITS))),
+            }
+        )
 
     def elaborate(self, platform) -> Module:
         m = Module()
