@@ -11,7 +11,7 @@ from quant.numbers import Format
 from quant.quantized import QAvgPool, QConv, QLayer, QMaxPool, QuantizedGraph
 from quant.weight_formats import weight_format
 
-__all__ = ["resnet18"]
+__all__ = ["Builder", "resnet18"]
 
 CODES = Format(8, signed=False, fraction=4)
 IMAGE = Format(8, signed=True, fraction=5)
@@ -20,18 +20,30 @@ IMAGE = Format(8, signed=True, fraction=5)
 class Builder:
     """Layers in order; every convolution keeps the scale of its tensors."""
 
-    def __init__(self, scheme: str) -> None:
+    def __init__(self, scheme: str, image: Shape) -> None:
         self.scheme = scheme
         self.levels = weight_format(scheme).levels
         self.rng = np.random.default_rng(18)
         self.layers: list[QLayer] = []
-        self.shapes: dict[str, Shape] = {"image": (3, 224, 224)}
+        self.shapes: dict[str, Shape] = {"image": image}
 
     def add(self, layer: QLayer) -> str:
         """Append a layer; its name."""
         self.layers.append(layer)
         self.shapes[layer.name] = layer.shape
         return layer.name
+
+    def max_pool(self, name: str, source: str, window: Window) -> str:
+        """The largest code of each window."""
+        channels, height, width = self.shapes[source]
+        shape = (channels, *window.output_size(height, width))
+        return self.add(QMaxPool(name, (source,), shape, CODES, 0, CODES.high, window))
+
+    def graph(self, name: str) -> QuantizedGraph:
+        """The network; its output is that of the last layer."""
+        layers = tuple(self.layers)
+        shape = self.shapes["image"]
+        return QuantizedGraph(name, "image", shape, IMAGE, layers, layers[-1].name, self.scheme)
 
     def convolution(
         self,
@@ -42,10 +54,15 @@ class Builder:
         stride: int = 1,
         residual: str | None = None,
         relu: bool = True,
+        padding: int | None = None,
+        groups: int = 1,
     ) -> str:
-        """A convolution of random levels, as many positive as negative."""
-        inputs, height, width = self.shapes[source]
-        window = Window((kernel, kernel), (stride, stride), (kernel // 2,) * 4)
+        """A convolution of random levels, as many positive as negative; padding is half the kernel
+        where it is not given."""
+        channels_in, height, width = self.shapes[source]
+        inputs = channels_in // groups
+        around = kernel // 2 if padding is None else padding
+        window = Window((kernel, kernel), (stride, stride), (around,) * 4)
         shape = (channels, *window.output_size(height, width))
         size = (channels, inputs, kernel, kernel)
         weight = self.rng.choice(self.levels, size) * self.rng.choice([-1, 1], size)
@@ -69,7 +86,7 @@ class Builder:
                 shift=shift * each,
                 residual_shift=shift * each if residual else 0 * each,
                 window=window,
-                groups=1,
+                groups=groups,
                 scheme=self.scheme,
             )
         )
@@ -77,10 +94,10 @@ class Builder:
 
 def resnet18(scheme: str) -> QuantizedGraph:
     """The network with weights of a weight format and 8-bit activations."""
-    b = Builder(scheme)
+    b = Builder(scheme, (3, 224, 224))
     b.convolution("conv1", "image", 64, 7, 2)
     window = Window((3, 3), (2, 2), (1, 1, 1, 1))
-    x = b.add(QMaxPool("maxpool", ("conv1",), (64, 56, 56), CODES, 0, CODES.high, window))
+    x = b.max_pool("maxpool", "conv1", window)
     for stage, channels in enumerate((64, 128, 256, 512), 1):
         for block in (0, 1):
             stride = 2 if stage > 1 and block == 0 else 1
@@ -92,7 +109,5 @@ def resnet18(scheme: str) -> QuantizedGraph:
     # 1 / 49 is about 167 / 2**13.
     window = Window((7, 7))
     x = b.add(QAvgPool("avgpool", (x,), (512, 1, 1), CODES, 0, CODES.high, window, 167, 13))
-    output = b.convolution("fc", x, 1000, 1, relu=False)
-    return QuantizedGraph(
-        "resnet18", "image", (3, 224, 224), IMAGE, tuple(b.layers), output, scheme
-    )
+    b.convolution("fc", x, 1000, 1, relu=False)
+    return b.graph("resnet18")

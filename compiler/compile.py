@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
+from compiler import mapping
 from compiler.cycles import predict
 from compiler.emit import Emitter, parameter_bits
 from compiler.lower import lower
@@ -28,7 +29,12 @@ def compile(graph: QuantizedGraph, architecture: Architecture | str | Path) -> P
     """
     architecture = load_architecture(architecture)
     check_tensors(graph, architecture)
-    prepared = prepare(graph, architecture.lanes, architecture.vector_words)
+    prepared = prepare(
+        graph,
+        architecture.lanes,
+        architecture.vector_words,
+        mapping.find(architecture.engine).unfolding_of,
+    )
     tensors = place_tensors(graph, prepared, architecture)
     limits = {name: (tensor.low, tensor.high) for name, tensor in prepared.tensors.items()}
     emitter = Emitter(architecture, tensors, limits)

@@ -74,8 +74,9 @@ def arrivals(timing: Timing, first: int, shape: tuple[int, int, int]) -> np.ndar
     """
     groups, rounds, positions = shape
     group, position = np.arange(groups)[:, None], np.arange(positions)
-    vector = ((group * rounds + rounds - 1) * positions + position).reshape(-1)
-    taken = first + vector // timing.vectors * timing.tile + vector % timing.vectors
+    word = ((group * rounds + rounds - 1) * positions + position).reshape(-1)
+    giving = timing.giving
+    taken = first + word // len(giving) * timing.tile + giving[word % len(giving)]
     return taken + timing.latency + QUEUE
 
 
@@ -99,31 +100,31 @@ def last_start(
     A vector is taken only while at most ``room`` words wait.
     """
     groups, rounds, positions = shape
+    giving = set(timing.giving.tolist())
     waiting: list[int] = []
     start: list[int] = []
-    entered = left = 0
-    taken = first - 1
-    of_tile, tile_start = timing.vectors, first - timing.tile
-    for _ in range(groups):
-        for step in range(rounds * positions):
+    entered = left = word = vector = 0
+    taken, tile_start = first - 1, first - timing.tile
+    while word < groups * rounds * positions:
+        if vector == timing.vectors:
+            vector, taken = 0, max(taken, tile_start + timing.tile - 1)
+        taken += 1
+        while True:
+            while entered < len(waiting) and waiting[entered] <= taken:
+                entered += 1
+            while left < len(start) and start[left] + LEAVE <= taken:
+                left += 1
+            if entered - left <= room:
+                break
             taken += 1
-            if of_tile == timing.vectors:
-                of_tile = 0
-                taken = max(taken, tile_start + timing.tile)
-            while True:
-                while entered < len(waiting) and waiting[entered] <= taken:
-                    entered += 1
-                while left < len(start) and start[left] + LEAVE <= taken:
-                    left += 1
-                if entered - left <= room:
-                    break
-                taken += 1
-            if of_tile == 0:
-                tile_start = taken
-            of_tile += 1
-            if step >= (rounds - 1) * positions:
+        if vector == 0:
+            tile_start = taken
+        if vector in giving:
+            if word // positions % rounds == rounds - 1:
                 waiting.append(taken + timing.latency + QUEUE)
                 start.append(max(waiting[-1], start[-1] + members if start else 0))
+            word += 1
+        vector += 1
     return start[-1]
 
 

@@ -88,30 +88,43 @@ class Layout:
 
 @dataclass(frozen=True)
 class Unfolding:
-    """Several rows of an image side by side in the lanes, for images of few channels.
+    """Several pixels of an image side by side in the lanes, for images of few channels.
 
-    Channel ``d * channels + c`` of stored row ``y``, column ``x`` is pixel ``(y - top + d, x)`` of
-    channel ``c``, 0 outside the image.
+    Channel ``(d * columns + e) * channels + c`` of stored row ``y``, column ``x`` is channel ``c``
+    of pixel ``(y * down - top + d, x * across - left + e)``, 0 outside the image.
 
     Parameters
     ----------
-    rows : int
-        Image rows of a stored row.
-    top : int
-        Stored rows above the image's first.
+    rows, top : int
+        Image rows of a stored row, and rows above the image's first of the first of them.
+    down : int
+        Image rows from a stored row to the next, at most ``rows``.
+    columns, left, across : int
+        The same for columns.
     """
 
     rows: int = 1
     top: int = 0
+    down: int = 1
+    columns: int = 1
+    left: int = 0
+    across: int = 1
 
     def shape(self, shape: Shape) -> Shape:
         """Channels, rows and columns of the stored tensor.
 
         >>> Unfolding(3, 1).shape((3, 32, 32))
         (9, 33, 32)
+        >>> Unfolding(4, 2, 4, 4, 2, 4).shape((3, 227, 227))
+        (48, 58, 58)
         """
         channels, height, width = shape
-        return channels * self.rows, height + self.top, width
+        stored_rows = -(-(height + self.top) // self.down)
+        return (
+            channels * self.rows * self.columns,
+            stored_rows,
+            -(-(width + self.left) // self.across),
+        )
 
     def unfold(self, codes: np.ndarray) -> np.ndarray:
         """Codes (N, C, H, W) as stored.
@@ -119,13 +132,32 @@ class Unfolding:
         >>> Unfolding(2, 1).unfold(np.array([[[[1], [2]]]]))[0, :, :, 0].tolist()
         [[0, 1, 2], [1, 2, 0]]
         """
-        height = codes.shape[2] + self.top
-        padded = np.pad(codes, ((0, 0), (0, 0), (self.top, self.rows - 1), (0, 0)))
-        return np.concatenate([padded[:, :, d : d + height] for d in range(self.rows)], axis=1)
+        _, height, width = self.shape(codes.shape[1:])
+        bottom = (height - 1) * self.down + self.rows - codes.shape[2] - self.top
+        right = (width - 1) * self.across + self.columns - codes.shape[3] - self.left
+        padded = np.pad(codes, ((0, 0), (0, 0), (self.top, bottom), (self.left, right)))
+        return np.concatenate(
+            [
+                padded[
+                    :,
+                    :,
+                    d : d + (height - 1) * self.down + 1 : self.down,
+                    e : e + (width - 1) * self.across + 1 : self.across,
+                ]
+                for d in range(self.rows)
+                for e in range(self.columns)
+            ],
+            axis=1,
+        )
 
     def fold(self, codes: np.ndarray, shape: Shape) -> np.ndarray:
         """The inverse of :meth:`unfold`; ``shape`` is that of the image."""
-        return codes[:, : shape[0], self.top :]
+        channels, height, width = shape
+        y, d = np.divmod(np.arange(height) + self.top, self.down)
+        x, e = np.divmod(np.arange(width) + self.left, self.across)
+        first = (d[:, None] * self.columns + e) * channels
+        channel = first + np.arange(channels)[:, None, None]
+        return codes[:, channel, y[:, None], x]
 
 
 FOLDED = Unfolding()

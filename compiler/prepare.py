@@ -5,10 +5,11 @@
 * Elementwise layers keep the layout of their input; a convolution takes its residual's. An
   addition of tensors with different layouts becomes a 1x1 convolution with a residual.
 * Average pooling, and a shift to the left, become depthwise convolutions.
-* An image of few channels that only a convolution reads is stored unfolded.
+* An image that only a convolution reads is stored unfolded where the engine's mapping wants it.
 """
 
 import dataclasses
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from compiler import rewrite
@@ -117,11 +118,20 @@ class Prepared:
         return result
 
 
-def prepare(graph: QuantizedGraph, lanes: int, vector_words: int) -> Prepared:
-    """Steps, layouts and shared places of a graph's tensors."""
+def prepare(
+    graph: QuantizedGraph,
+    lanes: int,
+    vector_words: int,
+    unfolding_of: Callable[[QConv, int], Unfolding],
+) -> Prepared:
+    """Steps, layouts and shared places of a graph's tensors.
+
+    ``unfolding_of`` is the engine's mapping's.
+    """
     result = Prepared()
     fmt = graph.input_format
-    unfolding = input_unfolding(graph, lanes)
+    reader = input_reader(graph)
+    unfolding = FOLDED if reader is None else unfolding_of(reader, lanes)
     result.tensors[graph.input] = Tensor(
         graph.input,
         graph.input_shape,
@@ -159,17 +169,15 @@ def prepare(graph: QuantizedGraph, lanes: int, vector_words: int) -> Prepared:
     return result
 
 
-def input_unfolding(graph: QuantizedGraph, lanes: int) -> Unfolding:
-    """How the image is stored: unfolded where a convolution is all that reads it."""
+def input_reader(graph: QuantizedGraph) -> QConv | None:
+    """The convolution that is all that reads the image, if there is one."""
     readers = [layer for layer in graph.layers if graph.input in layer.inputs]
     if len(readers) != 1 or graph.output == graph.input:
-        return FOLDED
+        return None
     reader = readers[0]
     if not isinstance(reader, QConv) or reader.inputs.count(graph.input) != 1:
-        return FOLDED
-    if reader.inputs[0] != graph.input:
-        return FOLDED
-    return rewrite.unfolding_of(reader, lanes)
+        return None
+    return reader if reader.inputs[0] == graph.input else None
 
 
 def with_layout(layer: QLayer, tensors: dict[str, Tensor], lanes: int) -> tuple[QLayer, Layout]:
@@ -189,7 +197,7 @@ def with_layout(layer: QLayer, tensors: dict[str, Tensor], lanes: int) -> tuple[
             layouts = [tensors[name].layout for name in layer.inputs]
     if isinstance(layer, QConv):
         unfolding = tensors[layer.inputs[0]].unfolding
-        if unfolding.rows > 1:
+        if unfolding != FOLDED:
             layer = rewrite.unfold_convolution(layer, unfolding)
         if len(layouts) > 1:
             return layer, layouts[1]

@@ -16,6 +16,7 @@ __all__ = [
     "add_as_convolution",
     "pool_as_convolution",
     "requantize_as_convolution",
+    "space_to_depth",
     "unfold_convolution",
     "unfolding_of",
 ]
@@ -84,21 +85,37 @@ def unfolding_of(layer: QConv, lanes: int) -> Unfolding:
     return Unfolding(min(kernel_rows, lanes // channels), layer.window.padding[0])
 
 
+def space_to_depth(layer: QConv) -> Unfolding:
+    """How the input of a convolution is stored so that it has no stride: phases as channels."""
+    window = layer.window
+    down, across = window.stride
+    if layer.groups > 1 or window.dilation != (1, 1) or window.stride == (1, 1):
+        return FOLDED
+    if window.kernel[0] < down or window.kernel[1] < across:
+        return FOLDED
+    top, left = window.padding[:2]
+    return Unfolding(down, top, down, across, left, across)
+
+
 def unfold_convolution(layer: QConv, unfolding: Unfolding) -> QConv:
-    """The same convolution of an unfolded input: ``unfolding.rows`` kernel rows are channels."""
-    u = unfolding.rows
+    """The same convolution of an unfolded input: kernel positions of a stored one are channels."""
+    u, v = unfolding.rows, unfolding.columns
     outputs, channels, rows, columns = layer.weight.shape
-    steps = -(-rows // u)
-    padded = np.pad(layer.weight, ((0, 0), (0, 0), (0, steps * u - rows), (0, 0)))
-    split = padded.reshape(outputs, channels, steps, u, columns)
+    down, across = -(-rows // u), -(-columns // v)
+    missing = ((0, 0), (0, 0), (0, down * u - rows), (0, across * v - columns))
+    split = np.pad(layer.weight, missing).reshape(outputs, channels, down, u, across, v)
     window = layer.window
     return dataclasses.replace(
         layer,
-        weight=split.transpose(0, 3, 1, 2, 4).reshape(outputs, u * channels, steps, columns),
+        weight=split.transpose(0, 3, 5, 1, 2, 4).reshape(outputs, -1, down, across),
         window=Window(
-            kernel=(steps, columns),
-            stride=window.stride,
-            padding=(0, *window.padding[1:]),
-            dilation=(u, window.dilation[1]),
+            kernel=(down, across),
+            stride=(window.stride[0] // unfolding.down, window.stride[1] // unfolding.across),
+            padding=(
+                window.padding[0] - unfolding.top,
+                window.padding[1] - unfolding.left,
+                *window.padding[2:],
+            ),
+            dilation=(u // unfolding.down, window.dilation[1] * v // unfolding.across),
         ),
     )

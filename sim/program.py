@@ -206,40 +206,51 @@ class ProgramSimulator:
     def finished(self, run: Run, reads: ActivationReads, features: np.ndarray) -> np.ndarray:
         """Finished words of sums, int64 ``[N, words, P, lanes]``, some groups at a time."""
         positions, reductions, passes, groups = run.counts(Nest.SUM)
-        vectors = positions * reductions * passes
-        self.require(
-            run, len(reads.addresses) == vectors * groups, "ACTIVATION and SUM differ in words"
-        )
+        share = self.share(run)
+        tiles, rest = divmod(len(reads.addresses), share.vectors)
+        self.require(run, rest == 0, "the engine stalls")
+        words = positions * reductions * passes * groups
+        self.require(run, tiles * share.sums == words, "ACTIVATION and SUM differ in words")
         if run.path is Path.BYPASS:
             self.require(run, positions * passes == 1, "SUM has loops that no bypass has")
         else:
             self.check_accumulators(run)
-        weights = self.weights(run, vectors * groups)
+        weights = self.weights(run, tiles * share.weights)
+        vectors, rest = divmod(len(reads.addresses), groups)
+        self.require(run, rest == 0, TILES)
         size = features.shape[0] * vectors * reads.addresses[0].size * features.shape[2]
         chunk = max(1, CHUNK // size)
         parts = []
         for first in range(0, groups, chunk):
             count = min(chunk, groups - first)
             part = slice(first * vectors, (first + count) * vectors)
-            words = reads.words(features, part)
+            found = reads.words(features, part)
             if weights is None:
-                parts.append(self.largest(run, reads, words, part, count))
+                parts.append(self.largest(run, reads, found, part, count))
             else:
-                parts.append(self.accumulate(run, words, weights, part, count))
+                parts.append(self.accumulate(run, found, weights, part, count))
         return np.concatenate(parts, axis=1)
 
-    def weights(self, run: Run, vectors: int) -> np.ndarray | None:
-        """Words of weights a run takes; None past the engine."""
+    def share(self, run: Run) -> engines.Share:
+        """What belongs to a tile of weights; past the engine each vector is a word of its own."""
+        if run.path is Path.BYPASS:
+            return engines.Share(0, 1, 1)
+        settings = run.engine_settings(self.engine.Settings)
+        try:
+            return self.engine.share(self.architecture.engine_config, settings)
+        except ValueError as error:
+            self.require(run, False, str(error))
+            raise
+
+    def weights(self, run: Run, words: int) -> np.ndarray | None:
+        """The words of weights a run takes; None past the engine."""
         if run.path is Path.BYPASS:
             return None
         addresses = run.addresses(Nest.WEIGHT, 1 << ADDRESS.width)
         self.require(
             run, addresses.max() < len(self.program.weights), "reads weights that nothing wrote"
         )
-        settings = run.engine_settings(self.engine.Settings)
-        tiles, rest = divmod(vectors, settings["last_vector"] + 1)
-        tile = self.architecture.lanes << settings["split"]
-        self.require(run, rest == 0 and len(addresses) == tiles * tile, "the engine stalls")
+        self.require(run, len(addresses) == words, "the engine stalls")
         return self.program.weights[addresses]
 
     def accumulate(
@@ -248,8 +259,8 @@ class ProgramSimulator:
         """Sums of some groups of outputs on the path ENGINE: ``[N, words, P, lanes]``."""
         positions, reductions, passes, _ = run.counts(Nest.SUM)
         settings = run.engine_settings(self.engine.Settings)
-        vectors = settings["last_vector"] + 1
-        tile = self.architecture.lanes << settings["split"]
+        share = self.share(run)
+        vectors, tile = share.vectors, share.weights
         self.require(run, part.start % vectors == 0 and part.stop % vectors == 0, TILES)
         first, last = part.start // vectors * tile, part.stop // vectors * tile
         sums = self.engine.model(

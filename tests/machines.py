@@ -2,7 +2,7 @@
 
 from rtl.architecture import Architecture
 
-__all__ = ["machine"]
+__all__ = ["convolver", "machine"]
 
 ROOMY = {
     "feature_words": 8192,
@@ -26,25 +26,62 @@ def machine(
     **memory: int,
 ) -> Architecture:
     """A machine without DSP columns; ``memory`` changes sizes of its memories."""
+    engine = {
+        "kind": "shift_gemm",
+        "lanes": lanes,
+        "vector_words": vector_words,
+        "groups": groups,
+        "weights": weights,
+        "dsp_columns": 0,
+    }
+    numbers = {
+        "activation_bits": activation_bits,
+        "accumulator_bits": accumulator_bits,
+        "pass_shift_bits": pass_shift_bits,
+        "logarithmic": logarithmic,
+    }
+    return built(f"{lanes}x{vector_words}x{groups}-{weights}", engine, numbers, memory)
+
+
+def convolver(
+    kind: str = "svpe",
+    lanes: int = 8,
+    vector_words: int = 1,
+    groups: int = 2,
+    kernel: int = 3,
+    line_words: int = 64,
+    weights: str = "",
+    activation_bits: int = 8,
+    **memory: int,
+) -> Architecture:
+    """A machine with arrays of processing elements; weights are those of a network of 8 bits."""
+    engine = {
+        "kind": kind,
+        "lanes": lanes,
+        "vector_words": vector_words,
+        "groups": groups,
+        "kernel": kernel,
+        "line_words": line_words,
+        "weights": weights or {"svpe": "n3", "vpe": "s8"}[kind],
+    }
+    numbers = {
+        "activation_bits": activation_bits,
+        "accumulator_bits": 32,
+        "pass_shift_bits": 4,
+        "logarithmic": 0,
+    }
+    name = f"{kind}-{lanes}x{vector_words}x{groups}-{kernel}-{engine['weights']}"
+    return built(name, engine, numbers, memory)
+
+
+def built(name: str, engine: dict, numbers: dict, memory: dict) -> Architecture:
     return Architecture.from_dict(
         {
-            "name": f"test-{lanes}x{vector_words}x{groups}-{weights}",
+            "name": f"test-{name}",
             "part": "xc7z020",
             "clock_mhz": 100,
-            "engine": {
-                "kind": "shift_gemm",
-                "lanes": lanes,
-                "vector_words": vector_words,
-                "groups": groups,
-                "weights": weights,
-                "dsp_columns": 0,
-            },
-            "numbers": {
-                "activation_bits": activation_bits,
-                "accumulator_bits": accumulator_bits,
-                "pass_shift_bits": pass_shift_bits,
-                "logarithmic": logarithmic,
-            },
+            "engine": engine,
+            "numbers": numbers,
             "memory": {**ROOMY, **memory},
         }
     )

@@ -6,6 +6,9 @@ it only this:
 ``map_convolution(architecture, convolution)``
     A :class:`Mapping` of a :class:`Convolution`. Errors: :class:`NoMulError` that names the layer,
     what the engine cannot do and the remedy.
+``unfolding_of(layer, lanes)``
+    How an image that only the convolution ``layer`` reads is stored: an
+    :class:`~compiler.layout.Unfolding`.
 ``timing(config, run)``
     When the engine takes the vectors of a :class:`~compiler.settings.Run`: a :class:`Timing`.
 
@@ -107,12 +110,25 @@ class Timing:
         Fewest cycles from the first vector of a tile to that of the next.
     latency : int
         Cycles from a vector to its sums.
+    columns, skip_rows, skip_columns : int
+        The vectors of a tile are rows of so many columns, of which the first rows, and of each row
+        the first columns, give no sums.
     """
 
     first: int
     vectors: int
     tile: int
     latency: int
+    columns: int = 1
+    skip_rows: int = 0
+    skip_columns: int = 0
+
+    @property
+    def giving(self) -> np.ndarray:
+        """Which vectors of a tile give sums: int64, ascending."""
+        rows = np.arange(self.skip_rows, self.vectors // self.columns)
+        columns = np.arange(self.skip_columns, self.columns)
+        return (rows[:, None] * self.columns + columns).reshape(-1)
 
 
 def find(engine: str):

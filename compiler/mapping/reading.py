@@ -20,27 +20,57 @@ NOTHING = -1
 
 @dataclass(frozen=True)
 class InputBlocks:
-    """Input blocks that blocks of outputs read: ``count`` from ``first + block * stride`` on."""
+    """Input blocks that blocks of outputs read: ``count`` from
+    ``first + block // repeat * stride`` on.
+
+    Where several blocks of outputs are made of the same vectors, ``block`` counts groups of them.
+    """
 
     first: int
     stride: int
     count: int
+    repeat: int = 1
+
+    def start(self, block: int) -> int:
+        """The first input block that a block of outputs, or a group, reads."""
+        return self.first + block // self.repeat * self.stride
 
     @classmethod
     def of(cls, convolution: Convolution) -> "InputBlocks":
         """The fewest blocks a block of outputs that an affine rule can name."""
+        return cls.fewest(output_spans(convolution), convolution.input.layout.blocks)
+
+    @classmethod
+    def of_groups(cls, convolution: Convolution, split: int) -> "InputBlocks":
+        """The same for groups of ``split`` blocks of outputs, of which some may read alike."""
+        each = output_spans(convolution)
+        groups = [each[b : b + split] for b in range(0, len(each), split)]
+        spans = [(min(low for low, _ in g), max(high for _, high in g)) for g in groups]
         total = convolution.input.layout.blocks
-        spans = [input_span(convolution, b) for b in range(convolution.output.layout.blocks)]
+        repeats = [n for n in range(1, len(spans) + 1) if len(spans) % n == 0]
+        return min((cls.fewest(spans, total, n) for n in repeats), key=lambda reads: reads.count)
+
+    @classmethod
+    def fewest(cls, spans: list[tuple[int, int]], total: int, repeat: int = 1) -> "InputBlocks":
+        """The fewest blocks that hold all spans, of ``total`` that there are."""
         for count in range(max(high - low for low, high in spans) + 1, total):
             for stride in range(-total, total + 1):
                 ranges = [
-                    (max(high - count + 1, 0) - b * stride, min(low, total - count) - b * stride)
+                    (
+                        max(high - count + 1, 0) - b // repeat * stride,
+                        min(low, total - count) - b // repeat * stride,
+                    )
                     for b, (low, high) in enumerate(spans)
                 ]
                 first = max(low for low, _ in ranges)
                 if first <= min(high for _, high in ranges):
-                    return cls(first, stride, count)
+                    return cls(first, stride, count, repeat)
         return cls(0, 0, total)
+
+
+def output_spans(convolution: Convolution) -> list[tuple[int, int]]:
+    """:func:`input_span` of every block of outputs."""
+    return [input_span(convolution, b) for b in range(convolution.output.layout.blocks)]
 
 
 def input_span(convolution: Convolution, block: int) -> tuple[int, int]:

@@ -17,17 +17,19 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from compiler.mapping import Convolution, EngineRun, Mapping, Timing
+from compiler.mapping.flat import flattened
+from compiler.mapping.passes import choose_passes
 from compiler.mapping.reading import InputBlocks, Reading, readings
-from compiler.mapping.weights import choose_passes, weight_tiles
+from compiler.mapping.weights import weight_tiles
 from compiler.nest import Level, Vector, Walk
+from compiler.rewrite import unfolding_of
 from compiler.settings import Run
 from compiler.tiles import Tile
-from quant.graph import Window
 from rtl.architecture import Architecture
 from rtl.engines.shift_gemm import ShiftGemm, ShiftGemmConfig
-from rtl.isa import COORDINATE, COUNT, LEVELS, Nest
+from rtl.isa import COUNT, LEVELS, Nest
 
-__all__ = ["map_convolution", "timing"]
+__all__ = ["map_convolution", "timing", "unfolding_of"]
 
 LARGEST_COUNT = 1 << COUNT.width
 SWAP = 1
@@ -136,7 +138,8 @@ def map_convolution(architecture: Architecture, convolution: Convolution) -> Map
     """
     config: ShiftGemmConfig = architecture.engine_config
     convolution = flattened(convolution)
-    shifts, weights = choose_passes(architecture, convolution.name, convolution.weight)
+    fmt = config.format
+    shifts, weights = choose_passes(architecture, fmt, convolution.name, convolution.weight)
     accumulators = architecture.memory.accumulator_words
     plan = min(
         plans(config, convolution, len(shifts), accumulators),
@@ -155,39 +158,6 @@ def map_convolution(architecture: Architecture, convolution: Convolution) -> Map
         runs=tuple(
             engine_run(config, plan, tile, parts) for tile, parts in plan.boxes(accumulators)
         ),
-    )
-
-
-def flattened(convolution: Convolution) -> Convolution:
-    """The same convolution on a map of one row, where rows do not matter.
-
-    That is a 1x1 convolution of every position, or one that reads the whole map at once: columns
-    then fill words of sums, and words of different rows a vector.
-    """
-    window, (_, height, width) = convolution.window, convolution.input.stored
-    pitch = convolution.input.pitch
-    if height == 1 or any(window.padding) or convolution.input.unfolding.rows > 1:
-        return convolution
-    if height * width * pitch >= 1 << COORDINATE.width - 1:
-        return convolution
-    if window.kernel == (1, 1) and window.stride == (1, 1):
-        kernel = (1, 1)
-    elif window.kernel == (height, width) and window.dilation == (1, 1):
-        kernel = (1, height * width)
-    else:
-        return convolution
-
-    def flat(tensor):
-        channels, rows, columns = tensor.shape
-        return dataclasses.replace(tensor, shape=(channels, 1, rows * columns))
-
-    return dataclasses.replace(
-        convolution,
-        weight=convolution.weight.reshape(*convolution.weight.shape[:2], *kernel),
-        window=Window(kernel),
-        input=flat(convolution.input),
-        output=flat(convolution.output),
-        residual=convolution.residual and flat(convolution.residual),
     )
 
 

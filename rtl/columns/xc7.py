@@ -207,7 +207,10 @@ def select(
             halves = Signal(2, name=f"{name}_{item.place}_halves")
             for high, half in enumerate(item.halves):
                 inputs = [signal(source) for source in half.inputs]
-                lut(m, f"{name}_lut_{item.place}_{high}", half.inits[0], inputs, halves[high])
+                if inputs:
+                    lut(m, f"{name}_lut_{item.place}_{high}", half.inits[0], inputs, halves[high])
+                else:
+                    m.d.comb += halves[high].eq(half.inits[0])
             m.submodules[f"{name}_{item.place}_mux"] = Instance(
                 "MUXF7",
                 i_I0=halves[0],

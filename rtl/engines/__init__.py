@@ -16,13 +16,17 @@ shell knows of it only this:
     None is generic. Members: ``settings`` (In, ``ENGINE.Settings``, stable while a run lasts),
     ``start`` (In, one cycle before the first word of a run), ``weights`` (In, stream of weight
     words), ``activations`` (In, stream of ``P x T x N`` codes), ``valid`` (Out) and ``sums`` (Out,
-    ``P x N`` signed). Sums cannot be stalled: whoever feeds activations has room for them.
+    ``P x N`` signed). A word of activations gives one word of sums or, where the engine needs
+    several for one, none. Sums cannot be stalled: whoever feeds activations has room for them.
 ``ENGINE.Settings``
     Layout of at most 48 bits, what the instruction ``ENGINE`` carries.
+``ENGINE.share(config, settings)``
+    :class:`Share` of a tile of weights, which is what activations have in common. Errors:
+    ``ValueError`` for settings that no run may have.
 ``ENGINE.model(config, settings, weights, activations)``
     The exact sums, in numpy: ``settings`` a dict of the fields, ``weights`` the words as uint32
-    pieces, ``activations`` codes ``[..., words, P, T, N]`` unsigned as they stand in memory; int64
-    ``[..., words, P, N]``.
+    pieces, ``activations`` codes ``[..., words, P, T, N]`` unsigned as they stand in memory, both
+    of whole tiles; int64 ``[..., words of sums, P, N]``.
 ``ENGINE.excess(config, weights)``
     What the product of an unsigned activation and each of the integer ``weights`` has more in the
     sums than it should, whatever the activation: int64 of the shape of ``weights``. The compiler
@@ -31,10 +35,19 @@ shell knows of it only this:
 
 import importlib
 import pkgutil
+from typing import Any, NamedTuple
 
 from quant.errors import NoMulError
 
-__all__ = ["find", "names"]
+__all__ = ["Share", "find", "names", "require"]
+
+
+class Share(NamedTuple):
+    """Words of weights of a tile, of activations that it serves and of sums that they give."""
+
+    weights: int
+    vectors: int
+    sums: int
 
 
 def names() -> list[str]:
@@ -47,3 +60,18 @@ def find(name: str):
     if name not in names():
         raise NoMulError(f"no engine {name}; known are {', '.join(names())}")
     return importlib.import_module(f"{__name__}.{name}").ENGINE
+
+
+def require(key: str, value: Any, allowed: Any) -> None:
+    """Refuse a value of a config that is not among those allowed; True is no number.
+
+    Errors: ``ValueError`` with key, value and what is allowed.
+    """
+    if type(value) is not type(allowed[0]) or value not in allowed:
+        if isinstance(allowed, range) and allowed.step == 1:
+            choices = f"is {allowed[0]} to {allowed[-1]}"
+        elif isinstance(allowed, range):
+            choices = f"are even numbers from {allowed[0]} to {allowed[-1]}"
+        else:
+            choices = f"are {', '.join(map(str, allowed))}"
+        raise ValueError(f"{key} = {value}: allowed {choices}")

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
-from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
+from amaranth.hdl import Cat, Const, Module, Signal, Value, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
@@ -13,7 +13,9 @@ from quant.weight_formats import WeightFormat
 from rtl.columns.column import Column, operand_layout
 from rtl.columns.dsp import DspPair, Folding, Packing, delayed
 from rtl.columns.plan import PLANS, LanePlan
+from rtl.engines import Share, require
 from rtl.packing import unpack
+from rtl.tile_control import tile_control
 
 __all__ = ["ENGINE", "ShiftGemm", "ShiftGemmConfig"]
 
@@ -123,18 +125,6 @@ class ShiftGemmConfig:
         return {key: getattr(self, key) for key in self.KEYS}
 
 
-def require(key: str, value: Any, allowed: Any) -> None:
-    """Refuse a value that is not among those allowed; True is no number."""
-    if type(value) is not type(allowed[0]) or value not in allowed:
-        if isinstance(allowed, range) and allowed.step == 1:
-            choices = f"is {allowed[0]} to {allowed[-1]}"
-        elif isinstance(allowed, range):
-            choices = f"are even numbers from {allowed[0]} to {allowed[-1]}"
-        else:
-            choices = f"are {', '.join(map(str, allowed))}"
-        raise ValueError(f"{key} = {value}: allowed {choices}")
-
-
 class ShiftGemm(wiring.Component):
     """``groups`` times ``lanes`` columns; each group has a vector of its own every cycle.
 
@@ -148,11 +138,8 @@ class ShiftGemm(wiring.Component):
     channels times ``groups / g`` positions of the map; group p works for block ``p % g`` and
     position ``p // g``. Groups of one block hold the same weights.
 
-    A tile is ``lanes * g`` weight words, the columns of block 0 first. It serves
-    ``last_vector + 1`` words of activations while the next tile is loaded, one word a cycle from
-    the cycle after the swap on, so tiles follow each other every
-    ``max(last_vector + 1, lanes * g + 1)`` cycles. A swap costs no cycle. The first activations of
-    a tile are taken in the cycle after its last weight word at the earliest.
+    A tile is ``lanes * g`` weight words, the columns of block 0 first; how tiles follow each other
+    says :func:`~rtl.tile_control.tile_control`.
 
     The last ``dsp_columns`` columns of each group are made of multipliers, two columns sharing one
     for each lane (:mod:`rtl.columns.dsp`); they give the same sums. Without them there is no
@@ -215,6 +202,12 @@ class ShiftGemm(wiring.Component):
         return config.plan.excess(weights, config.activation_bits)
 
     @staticmethod
+    def share(config: ShiftGemmConfig, settings: dict[str, int]) -> Share:
+        """What belongs to a tile of weights; see the contract."""
+        vectors = settings["last_vector"] + 1
+        return Share(config.lanes << settings["split"], vectors, vectors)
+
+    @staticmethod
     def model(
         config: ShiftGemmConfig,
         settings: dict[str, int],
@@ -253,7 +246,7 @@ class ShiftGemm(wiring.Component):
     def elaborate(self, platform) -> Module:
         m = Module()
         c = self.config
-        swap, loaded = self.control(m)
+        swap, loaded = tile_control(m, self, self.last_word())
         word, load = self.loader(m, loaded)
         vectors = self.operands(m)
 
@@ -320,37 +313,11 @@ class ShiftGemm(wiring.Component):
             after.append(chain)
         return after
 
-    def control(self, m: Module) -> tuple[Signal, Signal]:
-        """Handshakes; whether the first activations of a tile are taken, and words of it loaded."""
-        c = self.config
-        # A start sets them all, so none needs the reset.
-        loaded = Signal(range(c.lanes * c.groups), reset_less=True)
-        full = Signal(reset_less=True)
-        # Words to come of the tile, less one: negative before the first word of the next.
-        remaining = Signal(signed(17), init=-1, reset_less=True)
-        first = remaining[-1]
-        swap = Signal()
-        # A tile has a power of two words: their number is all ones when the last is loaded.
-        lane_bits = exact_log2(c.lanes)
-        joined = [self.settings.split > bit for bit in range(len(loaded) - lane_bits)]
-        whole = Cat(Const(~0, lane_bits), *joined)
-        m.d.comb += [
-            self.weights.ready.eq(~full),
-            self.activations.ready.eq(~first | full),
-            swap.eq(self.activations.valid & first & full),
-        ]
-        with m.If(self.weights.valid & ~full):
-            m.d.sync += [
-                loaded.eq(loaded + 1),
-                full.eq((loaded | ~whole).all()),
-            ]
-        with m.If(self.activations.valid & self.activations.ready):
-            m.d.sync += remaining.eq(Mux(first, self.settings.last_vector, remaining) - 1)
-        with m.If(swap | self.start):
-            m.d.sync += [loaded.eq(0), full.eq(0)]
-        with m.If(self.start):
-            m.d.sync += remaining.eq(-1)
-        return swap, loaded
+    def last_word(self) -> Value:
+        """Number of the last weight word of a tile, ``lanes << split`` less one."""
+        split, blocks = self.settings.split, exact_log2(self.config.groups)
+        joined = [split > bit for bit in range(blocks)]
+        return Cat(Const(~0, exact_log2(self.config.lanes)), *joined)
 
     def loader(self, m: Module, loaded: Signal) -> tuple[Signal, Signal]:
         """The registered weight word in codes of lanes, and the groups that take it."""

@@ -85,6 +85,20 @@ def test_vector_by_vector_is_the_closed_form_where_nothing_waits(shape, members,
     assert last_start(timing, 11, shape, members, most_waiting(waiting, start)) == start[-1]
 
 
+@pytest.mark.parametrize("members", [1, 2, 4])
+def test_vectors_that_give_no_sums(members):
+    """A tile of 5 x 4 vectors whose first two rows and first column give none."""
+    timing = Timing(8, 20, 20, 5, 4, 2, 1)
+    assert timing.giving.tolist() == [9, 10, 11, 13, 14, 15, 17, 18, 19]
+    waiting = arrivals(timing, 11, (2, 3, 9))
+    # The words that finish are those of the third tile and the sixth.
+    taken = [11 + 20 * tile + int(vector) for tile in (2, 5) for vector in timing.giving]
+    assert waiting.tolist() == [cycle + 5 + 4 for cycle in taken]
+    start = starts(waiting, members)
+    room = most_waiting(waiting, start)
+    assert last_start(timing, 11, (2, 3, 9), members, room) == start[-1]
+
+
 def test_a_queue_without_room_holds_vectors_back():
     # One word a cycle comes, every fourth cycle one goes; ten rounds of nothing follow.
     timing, shape = Timing(0, 1000, 1000, 1), (1, 1, 200)

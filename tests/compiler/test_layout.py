@@ -36,3 +36,27 @@ def test_unfolding(unfolding):
             expected = codes[:, :, row] if 0 <= row < 6 else np.zeros((2, 3, 4))
             assert np.array_equal(stored[:, 3 * d : 3 * d + 3, y], expected)
     assert np.array_equal(unfolding.fold(stored, (3, 6, 4)), codes)
+
+
+@pytest.mark.parametrize(
+    "unfolding, shape",
+    [
+        (Unfolding(2, 1, 2, 2, 1, 2), (3, 7, 8)),
+        (Unfolding(4, 2, 4, 4, 0, 4), (3, 23, 22)),
+        (Unfolding(4, 0, 4, 1, 0, 1), (2, 9, 5)),
+        (Unfolding(1, 0, 1, 3, 2, 1), (2, 4, 5)),
+    ],
+)
+def test_phases_as_channels(unfolding, shape):
+    u = unfolding
+    codes = np.random.default_rng(0).integers(1, 100, (2, *shape))
+    stored = u.unfold(codes)
+    assert stored.shape[1:] == u.shape(shape)
+    channels, height, width = shape
+    for d, e, y, x in np.ndindex(u.rows, u.columns, *stored.shape[2:]):
+        row, column = y * u.down - u.top + d, x * u.across - u.left + e
+        inside = 0 <= row < height and 0 <= column < width
+        expected = codes[:, :, row, column] if inside else np.zeros((2, channels))
+        first = (d * u.columns + e) * channels
+        assert np.array_equal(stored[:, first : first + channels, y, x], expected)
+    assert np.array_equal(u.fold(stored, shape), codes)

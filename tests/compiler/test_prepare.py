@@ -5,6 +5,7 @@ import pytest
 
 from compiler.layout import FOLDED, Unfolding
 from compiler.prepare import prepare
+from compiler.rewrite import unfolding_of
 from quant.graph import Window
 from quant.quantized import QConv, QRequantize
 from tests.random_networks import NetworkBuilder
@@ -25,7 +26,7 @@ def unclipped(net):
 
 
 def prepared_of(graph, vector_words=1):
-    return prepare(graph, LANES, vector_words)
+    return prepare(graph, LANES, vector_words, unfolding_of)
 
 
 def steps(prepared):

@@ -90,3 +90,33 @@ def test_what_is_unfolded(channels, window, groups, expected):
     net = network((channels, 12, 12))
     net.conv("input", 6, window, groups)
     assert rewrite.unfolding_of(net.layers[0], 16) == expected
+
+
+@pytest.mark.parametrize("kernel, stride", [((11, 11), (4, 4)), ((3, 3), (2, 2)), ((5, 3), (2, 1))])
+@pytest.mark.parametrize("padding", [(0, 0, 0, 0), (1, 2, 3, 0)])
+def test_strides_as_phases(kernel, stride, padding):
+    net = network((3, 15, 14))
+    net.conv("input", 4, Window(kernel, stride, padding))
+    layer, x = net.layers[0], codes(net.shape)
+    unfolding = rewrite.space_to_depth(layer)
+    rewritten = rewrite.unfold_convolution(layer, unfolding)
+    assert rewritten.window.stride == rewritten.window.dilation == (1, 1)
+    stored = np.pad(unfolding.unfold(x), ((0, 0), (0, 0), (0, 12), (0, 12)))
+    y = outputs(rewritten, [stored], net.formats["input"])
+    y = y[:, :, : layer.shape[1], : layer.shape[2]]
+    assert np.array_equal(y, outputs(layer, [x], net.formats["input"]))
+
+
+@pytest.mark.parametrize(
+    "window, groups",
+    [
+        (Window((3, 3)), 1),
+        (Window((1, 1), (2, 2)), 1),
+        (Window((3, 3), (2, 2), dilation=(2, 2)), 1),
+        (Window((3, 3), (2, 2)), 3),
+    ],
+)
+def test_no_phases(window, groups):
+    net = network((3, 9, 9))
+    net.conv("input", 3, window, groups=groups)
+    assert rewrite.space_to_depth(net.layers[0]) == FOLDED

@@ -25,7 +25,6 @@ def test_named_machines(name, tmp_path):
     assert arch.vector_words == arch.engine_config.vector_words
     assert arch.groups == arch.engine_config.groups
     assert arch.macs_per_cycle == arch.engine_config.macs_per_cycle
-    assert arch.macs_per_cycle == arch.lanes**2 * arch.vector_words * arch.groups
     with pytest.raises(dataclasses.FrozenInstanceError):
         arch.name = "other"
 
@@ -169,7 +168,9 @@ def test_accumulators_hold_a_signed_or_unsigned_code():
 
 
 def test_files(tmp_path):
-    with pytest.raises(NoMulError, match="no architecture tinny: neither a file nor one of tiny, "):
+    with pytest.raises(
+        NoMulError, match=r"no architecture tinny: neither a file nor one of .*tiny, "
+    ):
         load_architecture("tinny")
     with pytest.raises(NoMulError, match="neither a file nor"):
         load_architecture(tmp_path)

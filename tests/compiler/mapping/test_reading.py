@@ -32,6 +32,26 @@ def test_input_blocks(inputs, outputs, groups, expected):
             assert first <= source // 8 < first + reads.count
 
 
+@pytest.mark.parametrize(
+    "inputs, outputs, groups, split, expected",
+    [
+        (64, 64, 4, 2, (0, 2, 2, 1)),
+        (32, 64, 2, 2, (0, 2, 2, 2)),  # two groups of blocks read the same two
+        (32, 32, 1, 2, (0, 0, 4, 1)),
+        (48, 48, 48, 4, None),  # the last group of blocks is not full
+    ],
+)
+def test_input_blocks_of_groups(inputs, outputs, groups, split, expected):
+    task = convolution(np.ones((outputs, inputs // groups, 1, 1), int), groups=groups)
+    reads = InputBlocks.of_groups(task, split)
+    if expected:
+        assert (reads.first, reads.stride, reads.count, reads.repeat) == expected
+    for channel in range(outputs):
+        first = reads.start(channel // (8 * split))
+        source = channel // (outputs // groups) * (inputs // groups)
+        assert 0 <= first <= source // 8 < first + reads.count <= task.input.layout.blocks
+
+
 @pytest.mark.parametrize("words", [1, 2, 3, 4])
 @pytest.mark.parametrize("kernel", [(1, 1), (3, 3), (2, 5), (1, 7)])
 @pytest.mark.parametrize("dilation", [(1, 1), (2, 3), (1, 2)])

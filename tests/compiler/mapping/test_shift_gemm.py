@@ -5,7 +5,7 @@ import pytest
 
 from compiler import mapping
 from compiler.mapping import Timing
-from compiler.mapping.shift_gemm import flattened, map_convolution, plans, tile_timing
+from compiler.mapping.shift_gemm import map_convolution, plans, tile_timing
 from compiler.nest import sequence
 from quant.errors import NoMulError
 from quant.graph import Window
@@ -127,27 +127,3 @@ def test_many_parts_of_a_map_in_one_run():
     assert len(mapped.passes) == 2
     assert len(mapped.runs) > 1
     assert all(run.sums.levels[3].count == run.tile.groups for run in mapped.runs)
-
-
-@pytest.mark.parametrize(
-    "window, size, flat",
-    [
-        (Window(), (6, 5), (30, (1, 1))),
-        (Window((6, 5)), (6, 5), (30, (1, 30))),
-        (Window((1, 1), (2, 2)), (6, 5), None),
-        (Window((1, 1), padding=(1, 0, 0, 0)), (6, 5), None),
-        (Window((3, 3)), (6, 5), None),
-        (Window(), (60, 60), None),  # more words than a machine counts columns
-        (Window(), (1, 9), None),
-    ],
-)
-def test_rows_that_do_not_matter(window, size, flat):
-    task = convolution(random_weight(8, 16, *window.kernel), window, size=size)
-    found = flattened(task)
-    if flat is None:
-        assert found is task
-    else:
-        columns, kernel = flat
-        assert found.input.shape == (16, 1, columns)
-        assert found.window.kernel == found.weight.shape[2:] == kernel
-        assert found.output.shape == (8, 1, task.output.shape[1] * task.output.shape[2])

@@ -1,53 +1,14 @@
 import dataclasses
 
 import numpy as np
-import pytest
 
 from compiler.mapping.reading import InputBlocks, readings
-from compiler.mapping.weights import choose_passes, weight_tiles
-from quant.errors import NoMulError
+from compiler.mapping.weights import weight_tiles
 from quant.weight_formats import weight_format
 from rtl.engines.shift_gemm import ShiftGemm
 from rtl.packing import unpack
 from tests.compiler.mapping.convolutions import convolution
 from tests.machines import machine
-
-
-@pytest.mark.parametrize(
-    "weights, fmt, shifts",
-    [
-        ([1, -64], "w4", [0]),
-        ([8, -256, 0], "w4", [2]),
-        ([3, 64], "w4", 2),
-        ([85, -128], "w4", 4),
-        ([12, -4, 8], "log4", [0]),
-        ([24, -2], "log4", [1]),
-        ([3, -96, 128], "log5", [0]),
-        ([5, 1], "log5", 2),
-    ],
-)
-def test_passes(weights, fmt, shifts):
-    weight = np.array(weights).reshape(-1, 1, 1, 1)
-    found, parts = choose_passes(machine(weights=fmt), "layer", weight)
-    assert (len(found) if isinstance(shifts, int) else found) == shifts
-    assert np.isin(np.abs(parts), weight_format(fmt).levels).all()
-    assert np.array_equal(sum(part << shift for part, shift in zip(parts, found)), weight)
-
-
-def test_out_of_reach():
-    with pytest.raises(
-        NoMulError, match=r"layer layer: a weight needs the term 2\*\*7, .* reaches 2\*\*6; use"
-    ):
-        choose_passes(machine(pass_shift_bits=0), "layer", np.array([[[[-128]]], [[[1]]]]))
-
-
-def test_too_many_passes():
-    narrow = machine(weights="w3", activation_bits=16, pass_shift_bits=4)
-    # A power of two takes 3 of the 16 shifts' powers; most weights need one in every second place.
-    weight = np.array([[[[0b10101010101010101]]]])
-    assert len(choose_passes(narrow, "layer", weight)[0]) == 9
-    with pytest.raises(NoMulError, match=r"layer layer: a weight needs the term 2\*\*18"):
-        choose_passes(narrow, "layer", weight << 2)
 
 
 def test_tiles_hold_blocks_columns_words_and_lanes_in_this_order():

@@ -104,6 +104,10 @@ def test_timing(vectors, split):
     assert taken == [first + t * period + v for t in range(tiles) for v in range(vectors)]
 
 
+def test_macs():
+    assert ShiftGemmConfig(16, 3, 2, "w4r", 0, 8).macs_per_cycle == 16 * 3 * 16 * 2
+
+
 def test_latency():
     assert ShiftGemmConfig(16, 3, 2, "w4r", 0, 8).latency == 2 + 2 + 4
     assert ShiftGemmConfig(8, 1, 1, "w3", 0, 8).latency == 2 + 1 + 2

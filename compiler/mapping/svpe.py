@@ -1,0 +1,21 @@
+"""Convolutions on ``svpe``: weights of one term in one pass, others in several."""
+
+from functools import partial
+
+import numpy as np
+
+from compiler.mapping.convolver import map_with, timing, unfolding_of
+from compiler.mapping.passes import choose_passes
+from rtl.architecture import Architecture
+
+__all__ = ["map_convolution", "timing", "unfolding_of"]
+
+
+def passes(
+    architecture: Architecture, name: str, weights: np.ndarray
+) -> tuple[list[int], np.ndarray]:
+    """See :func:`~compiler.mapping.passes.choose_passes`."""
+    return choose_passes(architecture, architecture.engine_config.plan.format, name, weights)
+
+
+map_convolution = partial(map_with, passes)
