@@ -1,4 +1,4 @@
-"""Weights as they were trained: 0 and signed powers of two, one term each."""
+"""Weights of one term, 0 and signed powers of two, of 1 to 5 bits: rounded, or as trained."""
 
 import numpy as np
 
@@ -6,16 +6,45 @@ from quant.errors import NoMulError
 from quant.graph import Conv
 from quant.layer_inputs import LayerInputs
 from quant.schemes import Activations, Scheme
+from quant.schemes.levels import round_to_levels
 
-__all__ = ["OneTerm"]
+__all__ = ["OneTerm", "Powers"]
+
+
+def exponent_count(bits: int) -> int:
+    """Consecutive exponents that an ``n``-bit weight may have, beside 0; 1 bit is a sign alone.
+
+    >>> [exponent_count(bits) for bits in range(1, 6)]
+    [1, 1, 3, 7, 15]
+    """
+    return max((1 << (bits - 1)) - 1, 1)
+
+
+class Powers(Scheme):
+    """The levels of the staircase without training: ``pow3`` is ``w3``, ``pow4`` is ``w4``.
+
+    Attributes
+    ----------
+    levels : int64
+        Sizes of a weight, ascending, from 0 but with 1 bit.
+    """
+
+    pattern = "pow(?P<bits>[1-5])"
+    usage = "pow<n> (n = 1..5; signed powers of two)"
+
+    def __init__(self, name: str, activations: Activations, bits: str) -> None:
+        super().__init__(name, activations)
+        powers = np.int64(1) << np.arange(exponent_count(int(bits)))
+        self.levels = powers if bits == "1" else np.concatenate([[0], powers])
+
+    def quantize_weights(self, conv: Conv, inputs: LayerInputs) -> tuple[np.ndarray, np.ndarray]:
+        return round_to_levels(conv, inputs, self.levels)
 
 
 class OneTerm(Scheme):
     """Takes over weights that are 0 or ±2**e, with the exponents of ``n`` bits in each channel.
 
-    An ``n``-bit weight has ``2**(n - 1) - 1`` consecutive exponents (one with 1 bit, where all
-    weights are ±1 times a power). Nothing is rounded: the codes of a channel are ``±1 .. ±2**m``,
-    1 being its smallest weight.
+    Nothing is rounded: the codes of a channel are ``±1 .. ±2**m``, 1 being its smallest weight.
 
     Attributes
     ----------
@@ -28,7 +57,7 @@ class OneTerm(Scheme):
 
     def __init__(self, name: str, activations: Activations, bits: str) -> None:
         super().__init__(name, activations)
-        self.exponents = max((1 << (int(bits) - 1)) - 1, 1)
+        self.exponents = exponent_count(int(bits))
 
     def quantize_weights(self, conv: Conv, inputs: LayerInputs) -> tuple[np.ndarray, np.ndarray]:
         """Codes and fractions whose values are the weights, bit by bit.

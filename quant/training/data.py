@@ -92,6 +92,11 @@ class TrainingData:
             )
         return count
 
+    def examples(self, count: int) -> torch.Tensor:
+        """At most ``count`` training images of mixed classes, as they are."""
+        chosen = np.random.default_rng(0).permutation(len(self.train_labels))[:count]
+        return self._tensors(self.train_images[chosen], self.train_labels[chosen])[0]
+
     def test_batches(self) -> Iterator[Batch]:
         """Test images and labels in order, as they are."""
         for start in range(0, len(self.test_labels), TEST_BATCH):

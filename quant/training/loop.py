@@ -20,6 +20,7 @@ __all__ = ["Epoch", "Status", "accuracy", "train"]
 
 TEMPERATURE = 4.0  # of distillation, as Hinton et al. 2015
 CLIP = 5.0  # of the gradient's norm: far above the usual, it only stops what would diverge
+EXAMPLES = 512  # images that a method sees before training
 SMOOTHING = 0.98  # of the loss that is shown
 
 
@@ -92,8 +93,7 @@ def train(
         raise NoMulError("distillation needs a teacher; name its weights, or set distillation to 0")
     steps = data.steps(recipe.batch)
     torch.manual_seed(recipe.seed)
-    example = next(data.test_batches())[0]
-    model = method.wrap(model.eval(), example).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    model = method.wrap(model.eval(), data.examples(EXAMPLES)).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimizer = sgd(model, recipe)
     epochs: list[Epoch] = []
     settings = {**asdict(recipe), "method": method.name, **asdict(method.options)}

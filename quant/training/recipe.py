@@ -56,6 +56,8 @@ class Recipe:
                 raise NoMulError(f"{name} is {getattr(self, name)}; give {least} or more")
         if not self.learning_rate > 0 or not math.isfinite(self.learning_rate):
             raise NoMulError(f"the learning rate is {self.learning_rate}; give one above 0")
+        if not 0 <= self.warmup < self.epochs:
+            raise NoMulError(f"warmup is {self.warmup}; give 0 or more, below {self.epochs} epochs")
         for name in ("momentum", "label_smoothing", "distillation"):
             if not 0 <= getattr(self, name) <= 1:
                 raise NoMulError(f"{name} is {getattr(self, name)}; give 0 to 1")
@@ -70,11 +72,11 @@ class Recipe:
         [0.1, 0.0854, 0.05, 0.0146, 0.0]
         >>> recipe = Recipe(epochs=4, learning_rate=0.1, schedule="step", warmup=1)
         >>> [round(recipe.rate(done), 4) for done in (0, 0.5, 1, 2, 3)]
-        [0.0, 0.05, 0.1, 0.01, 0.001]
+        [0.0, 0.05, 0.1, 0.1, 0.01]
         """
         if done < self.warmup:
             return self.learning_rate * done / self.warmup
-        part = done / self.epochs
+        part = (done - self.warmup) / (self.epochs - self.warmup)
         if self.schedule == "cosine":
             return self.learning_rate * 0.5 * (1 + math.cos(math.pi * part))
         return self.learning_rate * 0.1 ** sum(part >= drop for drop in DROPS)

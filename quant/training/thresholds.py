@@ -12,7 +12,7 @@ import torch
 from quant.errors import NoMulError
 from quant.training.staircase import increments, level_count, staircase
 
-__all__ = ["RULES", "Fit", "find_rule", "published", "same_moments"]
+__all__ = ["RULES", "Fit", "find_rule", "nearest", "published", "same_moments"]
 
 PUBLISHED_TOP = 0.14  # times the largest weight: the public code's, for 3 bits 0.14, 0.07, 0.02
 PUBLISHED_LAST = 4 / 7  # the lowest threshold, in terms of half the one above it
@@ -74,21 +74,25 @@ def same_moments(weights: torch.Tensor, bits: int, exponent: torch.Tensor | None
         return Fit(_least_squares(weights, sign) if exponent is None else exponent, None)
     if exponent is not None:
         return _match(weights, exponent, level_count(bits))
-    largest = weights.abs().amax(1)
-    start = torch.floor(torch.log2(torch.where(largest > 0, largest, torch.ones_like(largest))))
-    fits = [
-        _match(weights, start + offset, level_count(bits)) for offset in range(-FINER, COARSER + 1)
-    ]
-    best = torch.stack([fit.error(weights) for fit in fits]).argmin(0)
-    channel = torch.arange(len(weights))
-    exponent = torch.stack([fit.exponent for fit in fits])[best, channel]
-    thresholds = torch.stack([fit.thresholds for fit in fits if fit.thresholds is not None])
-    return Fit(exponent, thresholds[best, :, :, channel].permute(1, 2, 0))
+    return _least_error(weights, lambda tried: _match(weights, tried, level_count(bits)))
+
+
+def nearest(weights: torch.Tensor, bits: int, exponent: torch.Tensor | None = None) -> Fit:
+    """Thresholds halfway between levels: the least error of each weight, at any given scale.
+
+    Of the scales, powers of two, the one of least squared error is taken.
+    """
+    if bits == 1:
+        return same_moments(weights, bits, exponent)
+    limits = _halfway(level_count(bits))[None].expand(2, -1, len(weights))
+    if exponent is not None:
+        return Fit(exponent, limits)
+    return _least_error(weights, lambda tried: Fit(tried, limits))
 
 
 Rule = Callable[[torch.Tensor, int, torch.Tensor | None], Fit]
 
-RULES: dict[str, Rule] = {"code": published, "moments": same_moments}
+RULES: dict[str, Rule] = {"code": published, "moments": same_moments, "nearest": nearest}
 
 
 def find_rule(name: str) -> Rule:
@@ -103,6 +107,24 @@ def _least_squares(weights: torch.Tensor, codes: torch.Tensor) -> torch.Tensor:
     power = codes.square().sum(1)
     scale = (weights * codes).sum(1) / torch.where(power > 0, power, torch.ones_like(power))
     return torch.round(torch.log2(torch.where(scale > 0, scale, torch.ones_like(scale))))
+
+
+def _least_error(weights: torch.Tensor, fit: Callable[[torch.Tensor], Fit]) -> Fit:
+    """Of the fits at several scales, the one of least squared error for each output channel."""
+    largest = weights.abs().amax(1)
+    start = torch.floor(torch.log2(torch.where(largest > 0, largest, torch.ones_like(largest))))
+    fits = [fit(start + offset) for offset in range(-FINER, COARSER + 1)]
+    best = torch.stack([fit.error(weights) for fit in fits]).argmin(0)
+    channel = torch.arange(len(weights))
+    exponent = torch.stack([fit.exponent for fit in fits])[best, channel]
+    thresholds = torch.stack([fit.thresholds for fit in fits if fit.thresholds is not None])
+    return Fit(exponent, thresholds[best, :, :, channel].permute(1, 2, 0))
+
+
+def _halfway(count: int) -> torch.Tensor:
+    """Thresholds of nearest rounding, (levels, 1)."""
+    levels = 2.0 ** -torch.arange(count)
+    return torch.cat([0.75 * levels[:-1], 0.5 * levels[-1:]])[:, None]
 
 
 def _match(weights: torch.Tensor, exponent: torch.Tensor, count: int) -> Fit:
@@ -143,10 +165,9 @@ class _Side:
 
     def __init__(self, sizes: torch.Tensor, count: int) -> None:
         self.sizes = sizes.sort(1).values
-        levels = 2.0 ** -torch.arange(count)
-        self.nearest = torch.cat([0.75 * levels[:-1], 0.5 * levels[-1:]])[:, None]
+        self.nearest = _halfway(count)
         self.rise = increments(count)[:, None]
-        squares = levels.square()
+        squares = 4.0 ** -torch.arange(count)
         self.rise_of_squares = torch.cat([squares[:-1] - squares[1:], squares[-1:]])[:, None]
 
     def thresholds(self, factor: torch.Tensor) -> torch.Tensor:

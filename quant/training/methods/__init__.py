@@ -67,7 +67,7 @@ class Method(ABC):
     def wrap(self, model: nn.Module, example: torch.Tensor) -> nn.Module:
         """The network to train, made of a plain one, which may be changed.
 
-        ``example`` is a batch of inputs, which shows in what order layers are called.
+        ``example`` are some hundred training images of mixed classes, as the network reads them.
         """
 
     def begin_epoch(self, model: nn.Module, done: float) -> None:

@@ -12,6 +12,7 @@ from torch import nn
 from torch.nn.utils import parametrize
 
 from quant.errors import NoMulError
+from quant.training.calibrated import round_layers
 from quant.training.folding import fold_batch_norms
 from quant.training.methods import Method, Options
 from quant.training.staircase import level_count, staircase
@@ -20,6 +21,8 @@ from quant.training.thresholds import Fit, find_rule
 __all__ = ["NBitOptions", "NBitTraining", "StaircaseWeight", "swap"]
 
 BATCH_NORMS = ("fold", "keep")
+STARTS = ("calibrated", "weights")
+FLOAT = 32
 
 
 @dataclass(frozen=True)
@@ -38,6 +41,9 @@ class NBitOptions(Options):
         ``1 - α`` at the beginning.
     settle : float
         Last part of the training in which ``α`` is 0 and only biases and batch norms learn.
+    start : str
+        ``calibrated``: at the levels that quantization without training finds. ``weights``: at
+        the float weights, as the paper.
     batch_norm : str
         ``fold``: taken into weights and biases before training, so that the trained weights are
         those of the integer network. ``keep``: as the paper, which leaves scales to batch norm;
@@ -47,26 +53,35 @@ class NBitOptions(Options):
     bits: int = 3
     first_bits: int = 0
     last_bits: int = 0
-    thresholds: str = "moments"
+    thresholds: str = "nearest"
     share: float = 0.5
     settle: float = 0.1
+    start: str = "calibrated"
     batch_norm: str = "fold"
 
     def __post_init__(self) -> None:
         for name in ("bits", "first_bits", "last_bits"):
             value = getattr(self, name)
-            if name == "bits" or value not in (0, 32):
+            if name == "bits" or value not in (0, FLOAT):
                 level_count(value)
         for name in ("share", "settle"):
             if not 0 <= getattr(self, name) < 1:
                 raise NoMulError(f"{name} is {getattr(self, name)}; give 0 or more, below 1")
         if not self.share:
             raise NoMulError("share is 0, and would never rise; give more, below 1")
-        if self.batch_norm not in BATCH_NORMS:
-            raise NoMulError(
-                f"batch_norm is {self.batch_norm!r}; choose one of: {', '.join(BATCH_NORMS)}"
-            )
+        for name, known in (("batch_norm", BATCH_NORMS), ("start", STARTS)):
+            if getattr(self, name) not in known:
+                raise NoMulError(
+                    f"{name} is {getattr(self, name)!r}; choose one of: {', '.join(known)}"
+                )
         find_rule(self.thresholds)
+        if self.start == "calibrated" and (
+            self.thresholds != "nearest" or self.batch_norm != "fold"
+        ):
+            raise NoMulError(
+                "a calibrated start needs the thresholds nearest and a folded batch norm; "
+                "set the option start to weights"
+            )
 
 
 class StaircaseWeight(nn.Module):
@@ -121,21 +136,25 @@ class StaircaseWeight(nn.Module):
 
 
 def swap(model: nn.Module, options: NBitOptions) -> nn.Module:
-    """Give every convolution and linear layer of a network a staircase weight, in place.
+    """Give every convolution and linear layer of a network a staircase weight, in place."""
+    for layer, bits in layer_bits(model, options):
+        weight = StaircaseWeight(layer.weight, bits, options.thresholds)
+        parametrize.register_parametrization(layer, "weight", weight)
+    return model
 
-    First and last are those that were registered first and last.
+
+def layer_bits(model: nn.Module, options: NBitOptions) -> list[tuple[nn.Module, int]]:
+    """Layers whose weights are quantized, each with its bits.
+
+    First and last are the layers that were registered first and last.
     """
     layers = [module for module in model.modules() if isinstance(module, nn.Conv2d | nn.Linear)]
-    for index, layer in enumerate(layers):
-        bits = options.bits
-        if index == 0 and options.first_bits:
-            bits = options.first_bits
-        if index == len(layers) - 1 and options.last_bits:
-            bits = options.last_bits
-        if bits != 32:
-            weight = StaircaseWeight(layer.weight, bits, options.thresholds)
-            parametrize.register_parametrization(layer, "weight", weight)
-    return model
+    bits = [options.bits] * len(layers)
+    if layers and options.first_bits:
+        bits[0] = options.first_bits
+    if layers and options.last_bits:
+        bits[-1] = options.last_bits
+    return [(layer, own) for layer, own in zip(layers, bits, strict=True) if own != FLOAT]
 
 
 class NBitTraining(Method):
@@ -148,7 +167,23 @@ class NBitTraining(Method):
     def wrap(self, model: nn.Module, example: torch.Tensor) -> nn.Module:
         if self.options.batch_norm == "fold":
             model = fold_batch_norms(model, example)
+        if self.options.start == "calibrated":
+            self._calibrate(model, example)
         return swap(model, self.options)
+
+    def _calibrate(self, model: nn.Module, example: torch.Tensor) -> None:
+        """Set weights and biases to those that are rounded without training."""
+        chosen = layer_bits(model, self.options)
+        rounded = {bits: round_layers(model, example, f"pow{bits}") for _, bits in chosen}
+        names = {module: name for name, module in model.named_modules()}
+        with torch.no_grad():
+            for layer, bits in chosen:
+                weight, bias = rounded[bits][names[layer]]
+                layer.weight.copy_(weight)
+                if layer.bias is None:
+                    layer.bias = nn.Parameter(bias)
+                else:
+                    layer.bias.copy_(bias)
 
     def begin_epoch(self, model: nn.Module, done: float) -> None:
         if done <= 1 - self.options.settle:
