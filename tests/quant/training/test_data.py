@@ -15,9 +15,7 @@ def data(train: int = 20, test: int = 6, mirror: bool = True) -> TrainingData:
     images = np.arange(1, train + test + 1, dtype=np.uint8)[:, None, None, None]
     images = np.broadcast_to(images, (train + test, 12, 12, 1)).copy()
     labels = np.arange(train + test, dtype=np.int64) + 1
-    return TrainingData(
-        images[:train], labels[:train], images[train:], labels[train:], RAW, mirror
-    )
+    return TrainingData(images[:train], labels[:train], images[train:], labels[train:], RAW, mirror)
 
 
 def test_every_image_comes_once_with_its_label():
