@@ -11,9 +11,9 @@ __all__ = ["LeNet", "NetworkInNetwork"]
 class NetworkInNetwork(nn.Module):
     """Nine convolutions for 32 x 32 images, six of them 1x1; 10 logits.
 
-    Lin et al. 2014, with the widths of Cheng, Lin and Shih, IEEE TCSI 69(10), 2022: a max pool after
-    the third and the sixth convolution, the mean over all positions at the end. Batch norm and ReLU
-    follow each convolution but the last.
+    Lin et al. 2014, with the widths of Cheng, Lin and Shih, IEEE TCSI 69(10), 2022: a max pool
+    after the third and the sixth convolution, the mean over all positions at the end. Batch norm,
+    then ReLU, follow each convolution but the last.
     """
 
     def __init__(self) -> None:

@@ -51,8 +51,14 @@ def fold_batch_norms(model: nn.Module, example: torch.Tensor) -> nn.Module:
     folded = copy.deepcopy(model).eval()
     for layer_name, norm_name in norms_by_layer(folded, example).items():
         layer, norm = folded.get_submodule(layer_name), folded.get_submodule(norm_name)
-        fuse = fuse_linear_bn_eval if isinstance(layer, nn.Linear) else fuse_conv_bn_eval
-        folded.set_submodule(layer_name, fuse(layer, norm))  # type: ignore[type-var]
+        assert isinstance(norm, NORMS)
+        fused: nn.Module
+        if isinstance(layer, nn.Linear):
+            fused = fuse_linear_bn_eval(layer, norm)
+        else:
+            assert isinstance(layer, nn.Conv2d)
+            fused = fuse_conv_bn_eval(layer, norm)
+        folded.set_submodule(layer_name, fused)
         folded.set_submodule(norm_name, nn.Identity())
     left = [name for name, module in folded.named_modules() if isinstance(module, NORMS)]
     if left:

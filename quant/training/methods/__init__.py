@@ -28,7 +28,7 @@ class Options:
 
         Errors: :class:`NoMulError` for an unknown name and for text that is no such value.
         """
-        kinds = {field.name: type(field.default) for field in fields(cls)}
+        kinds: dict[str, type] = {field.name: type(field.default) for field in fields(cls)}
         values: dict[str, Any] = {}
         for name, text in texts.items():
             if name not in kinds:
@@ -72,9 +72,11 @@ class Method(ABC):
 
     def begin_epoch(self, model: nn.Module, done: float) -> None:
         """Called before each epoch; ``done`` is the share of the training before it, 0 to 1."""
+        return None
 
     def begin_step(self, model: nn.Module, done: float) -> None:
         """Called before each step, after ``begin_epoch``."""
+        return None
 
     def penalty(self, model: nn.Module) -> torch.Tensor | None:
         """What is added to the loss of each step."""

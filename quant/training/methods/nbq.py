@@ -5,7 +5,9 @@ J. Chen et al., "A Learning Framework for n-Bit Quantized Neural Networks Toward
 is ``α`` times that of the weight, exactly; ``1 - α`` rises from 0.5 to 1.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import nn
@@ -23,6 +25,9 @@ __all__ = ["NBitOptions", "NBitTraining", "StaircaseWeight", "swap"]
 BATCH_NORMS = ("fold", "keep")
 STARTS = ("calibrated", "weights")
 FLOAT = 32
+
+Layer = nn.Conv2d | nn.Linear
+LAYERS = (nn.Conv2d, nn.Linear)
 
 
 @dataclass(frozen=True)
@@ -107,6 +112,9 @@ class StaircaseWeight(nn.Module):
         Thresholds in units of the largest level.
     """
 
+    exponent: torch.Tensor
+    limits: torch.Tensor
+
     def __init__(self, weight: torch.Tensor, bits: int, thresholds: str) -> None:
         super().__init__()
         self.bits = bits
@@ -143,12 +151,12 @@ def swap(model: nn.Module, options: NBitOptions) -> nn.Module:
     return model
 
 
-def layer_bits(model: nn.Module, options: NBitOptions) -> list[tuple[nn.Module, int]]:
+def layer_bits(model: nn.Module, options: NBitOptions) -> list[tuple[Layer, int]]:
     """Layers whose weights are quantized, each with its bits.
 
     First and last are the layers that were registered first and last.
     """
-    layers = [module for module in model.modules() if isinstance(module, nn.Conv2d | nn.Linear)]
+    layers = [module for module in model.modules() if isinstance(module, LAYERS)]
     bits = [options.bits] * len(layers)
     if layers and options.first_bits:
         bits[0] = options.first_bits
@@ -207,7 +215,7 @@ class NBitTraining(Method):
         return model
 
 
-def swapped(model: nn.Module):
+def swapped(model: nn.Module) -> Iterator[tuple[Any, StaircaseWeight]]:
     """Layers that have a staircase weight, each with it."""
     for module in model.modules():
         if parametrize.is_parametrized(module, "weight"):
