@@ -182,7 +182,8 @@ class NBitTraining(Method):
     def _calibrate(self, model: nn.Module, example: torch.Tensor) -> None:
         """Set weights and biases to those that are rounded without training."""
         chosen = layer_bits(model, self.options)
-        rounded = {bits: round_layers(model, example, f"pow{bits}") for _, bits in chosen}
+        widths = {bits for _, bits in chosen}
+        rounded = {bits: round_layers(model, example, f"pow{bits}") for bits in widths}
         names = {module: name for name, module in model.named_modules()}
         with torch.no_grad():
             for layer, bits in chosen:
