@@ -17,7 +17,7 @@ __all__ = ["RULES", "Fit", "find_rule", "nearest", "published", "same_moments"]
 PUBLISHED_TOP = 0.14  # times the largest weight: the public code's, for 3 bits 0.14, 0.07, 0.02
 PUBLISHED_LAST = 4 / 7  # the lowest threshold, in terms of half the one above it
 FINER, COARSER = 4, 1  # octaves of the scale, from that of the largest weight, that are tried
-HALVINGS = 30
+HALVINGS = 16  # of the 12 octaves where factors are sought
 
 
 @dataclass(frozen=True)
