@@ -1,11 +1,13 @@
 """``nomul train``: a network, float or with weights that the hardware can hold."""
 
 import json
+import shlex
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from nomul.images import DATASETS
 from nomul.output import console, stage
@@ -16,6 +18,12 @@ from quant.networks import NETWORKS, PRETRAINED, find_trainable, pretrained
 from quant.training.recipe import SCHEDULES, Recipe
 
 __all__ = ["command"]
+
+PLACES = {"data", "models", "json_file", "debug", "resume"}
+"""Options that say nothing of what is trained."""
+
+FILES = {"origin", "teacher", "out"}
+"""Options that may name files."""
 
 MIRRORED = {"cifar10", "cifar10-jpeg", "cifar10-lossless"}
 """Data sets whose images may be mirrored."""
@@ -190,16 +198,32 @@ def command(
     accuracy = log[-1]["test_accuracy"]
     console.print(f"Weights: {out}, {accuracy:.2f} % of the test images", soft_wrap=True)
     return {
-        "file": str(out),
+        "command": command_line(),
         "network": network,
         "method": {"name": method, **asdict(chosen.options)},
         "recipe": asdict(recipe),
-        "from": origin,
-        "teacher": teacher,
         "images": name,
         "test_accuracy": accuracy,
         "epochs": log,
     }
+
+
+def command_line() -> str:
+    """The command that is running, with files by their names alone and without where things lie."""
+    context = click.get_current_context()
+    words = ["nomul", "train"]
+    for param in context.command.params:
+        value = context.params.get(param.name or "")
+        given = context.get_parameter_source(param.name or "") == ParameterSource.COMMANDLINE
+        if not given or param.name in PLACES:
+            continue
+        for item in (value or ()) if param.multiple else [value]:
+            words.append(param.opts[0])
+            if isinstance(item, tuple):
+                words.append("=".join(item))
+            elif not isinstance(item, bool):
+                words.append(Path(str(item)).name if param.name in FILES else str(item))
+    return shlex.join(words)
 
 
 def weights(source: str, network: str, models: Path | None):

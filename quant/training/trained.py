@@ -44,10 +44,20 @@ class Trained:
 def save_trained(path: str | Path, name: str, model: nn.Module) -> None:
     """Write the weights of a network of :data:`quant.networks.NETWORKS` in plain layers.
 
-    Batch norms may have been folded.
+    Batch norms may have been folded. Tensors that float16 holds exactly, as it does powers of two,
+    are written so.
     """
     folded = not any(isinstance(m, nn.BatchNorm2d | nn.BatchNorm1d) for m in model.modules())
-    save_tensors(path, {"network": name, "folded": folded, "weights": model.state_dict()})
+    weights = {key: _narrow(value) for key, value in model.state_dict().items()}
+    save_tensors(path, {"network": name, "folded": folded, "weights": weights})
+
+
+def _narrow(tensor: torch.Tensor) -> torch.Tensor:
+    """As float16 where nothing is lost."""
+    if tensor.dtype != torch.float32:
+        return tensor
+    half = tensor.half()
+    return half if torch.equal(half.float(), tensor) else tensor
 
 
 def load_trained(path: str | Path) -> Trained:

@@ -44,6 +44,9 @@ def test_float_then_quantized_then_integers(nomul, data, tmp_path):
     assert floats.exit_code == 0, floats.output
     figures = json.loads((tmp_path / "f.json").read_text())
     assert figures["test_accuracy"] > 90 and figures["recipe"]["seed"] == 0
+    assert figures["command"] == (
+        "nomul train --network lenet --out f.pt --epochs 10 --batch 32 --learning-rate 0.05"
+    )
     log = [json.loads(line) for line in (tmp_path / "f.jsonl").read_text().splitlines()]
     assert log == figures["epochs"] and [line["epoch"] for line in log] == list(range(10))
     assert {"loss", "train_accuracy", "test_accuracy", "seconds", "learning_rate"} < set(log[0])
