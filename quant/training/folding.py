@@ -58,6 +58,8 @@ def fold_batch_norms(model: nn.Module, example: torch.Tensor) -> nn.Module:
         else:
             assert isinstance(layer, nn.Conv2d)
             fused = fuse_conv_bn_eval(layer, norm)
+        for parameter in fused.parameters():
+            parameter.requires_grad_()  # fusing leaves new biases constant
         folded.set_submodule(layer_name, fused)
         folded.set_submodule(norm_name, nn.Identity())
     left = [name for name, module in folded.named_modules() if isinstance(module, NORMS)]

@@ -92,8 +92,7 @@ class NBitOptions(Options):
 class StaircaseWeight(nn.Module):
     """Parametrization of a weight: the layer computes with a blend of it and its staircase.
 
-    The parameter is the weight in units of the largest level. In evaluation mode the layer
-    computes with the staircase alone.
+    In evaluation mode the layer computes with the staircase alone.
 
     Parameters
     ----------
@@ -125,19 +124,18 @@ class StaircaseWeight(nn.Module):
         self.register_buffer("limits", _limits(fit))
 
     def right_inverse(self, weight: torch.Tensor) -> torch.Tensor:
-        """The parameter of a weight."""
-        return weight / self._scale(weight)
+        """The parameter of a weight: itself."""
+        return weight
 
-    def forward(self, parameter: torch.Tensor) -> torch.Tensor:
-        blend = staircase(parameter, self.limits if self.bits > 1 else None)
-        if self.training:
-            blend = (1 - self.alpha) * blend + self.alpha * parameter
-        return blend * self._scale(parameter)
+    def forward(self, weight: torch.Tensor) -> torch.Tensor:
+        scale = self._scale(weight)
+        stairs = scale * staircase(weight / scale, self.limits if self.bits > 1 else None)
+        return (1 - self.alpha) * stairs + self.alpha * weight if self.training else stairs
 
-    def refit(self, parameter: torch.Tensor) -> None:
+    def refit(self, weight: torch.Tensor) -> None:
         """Thresholds for weights that have changed; the scale stays."""
-        weight = (parameter.detach() * self._scale(parameter)).flatten(1)
-        self.limits.copy_(_limits(self.rule(weight, self.bits, self.exponent)))
+        fit = self.rule(weight.detach().flatten(1), self.bits, self.exponent)
+        self.limits.copy_(_limits(fit))
 
     def _scale(self, like: torch.Tensor) -> torch.Tensor:
         return torch.exp2(self.exponent).reshape(-1, *[1] * (like.ndim - 1))

@@ -28,6 +28,7 @@ def test_folded_networks_compute_the_same(name):
     x = torch.randn(3, *trainable.input_shape)
     folded = fold_batch_norms(model, x)
     assert not any(isinstance(m, nn.BatchNorm2d) for m in folded.modules())
+    assert all(parameter.requires_grad for parameter in folded.parameters())
     with torch.no_grad():
         expected = model(x)
         torch.testing.assert_close(folded(x), expected, rtol=1e-4, atol=1e-4)
