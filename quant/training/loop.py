@@ -76,7 +76,7 @@ def train(
     model : module
         Plain; it may be changed.
     teacher : module, optional
-        In evaluation mode; needed where ``recipe.distillation`` is above 0.
+        Needed where ``recipe.distillation`` is above 0.
     test_every : int
         Epochs between measurements of the test accuracy; the last epoch always measures it.
     checkpoint : path, optional
@@ -91,6 +91,8 @@ def train(
     """
     if recipe.distillation and teacher is None:
         raise NoMulError("distillation needs a teacher; name its weights, or set distillation to 0")
+    if teacher is not None:
+        teacher = teacher.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     steps = data.steps(recipe.batch)
     torch.manual_seed(recipe.seed)
     model = method.wrap(model.eval(), data.examples(EXAMPLES)).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
