@@ -66,6 +66,11 @@ def test_float_then_quantized_then_integers(nomul, data, tmp_path):
         assert np.array_equal(value, weight.detach().flatten(1).numpy())
         assert set(np.abs(codes).flat) <= {0, 1, 2, 4}
 
+    done = nomul("compile @q.qgraph --arch zynq7020 -o @q.program --json @compiled.json")
+    assert done.exit_code == 0, done.output
+    compiled = json.loads((tmp_path / "compiled.json").read_text())
+    assert {layer["passes"] for layer in compiled["layers"]} <= {1, None}
+
 
 def test_resumes_to_the_same_weights(nomul, tmp_path, monkeypatch):
     common = "train --epochs 3 --learning-rate 0.05 --threads 1"
