@@ -20,7 +20,7 @@ __all__ = ["Epoch", "Status", "accuracy", "train"]
 
 TEMPERATURE = 4.0  # of distillation, as Hinton et al. 2015
 CLIP = 5.0  # of the gradient's norm: far above the usual, it only stops what would diverge
-EXAMPLES = 512  # images that a method sees before training
+EXAMPLES = 1024  # images that a method sees before training
 SMOOTHING = 0.98  # of the loss that is shown
 
 
