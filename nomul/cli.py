@@ -10,6 +10,7 @@ __all__ = ["main"]
 
 VERBS = {
     "demo": "Train, quantize, compile, verify and synthesize a small CNN.",
+    "train": "Train a network, float or with weights of powers of two.",
     "quantize": "Quantize a trained network to integers.",
     "compile": "Compile a quantized network for a machine.",
     "run": "Run a network on images.",

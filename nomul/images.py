@@ -48,6 +48,7 @@ class Images:
 
 
 DATASETS = {
+    "cifar10": datasets.cifar10,
     "cifar10-jpeg": datasets.cifar10_jpeg,
     "cifar10-lossless": datasets.cifar10_lossless,
     "mnist": datasets.mnist,
@@ -69,10 +70,10 @@ def load_images(
     Parameters
     ----------
     source : str
-        ``cifar10-jpeg``, ``cifar10-lossless``, ``mnist``, ``digits``, or a ``.npy`` or ``.npz``
-        file. A file holds float (count, channels, height, width) or (count, features), taken as it
-        is, or uint8 (count, height, width, channels), which is preprocessed; a ``.npz`` holds it
-        as ``x`` and may hold labels as ``y``.
+        ``cifar10``, ``cifar10-jpeg``, ``cifar10-lossless``, ``mnist``, ``digits``, or a ``.npy``
+        or ``.npz`` file. A file holds float (count, channels, height, width) or (count, features),
+        taken as it is, or uint8 (count, height, width, channels), which is preprocessed; a
+        ``.npz`` holds it as ``x`` and may hold labels as ``y``.
     shape : (channels, height, width)
     train : bool
         Of a data set the training images, mixed, not the test images.

@@ -16,6 +16,7 @@ from quant.graph import Graph, Shape
 from quant.importers import load
 from quant.networks import PRETRAINED, Preprocessing, pretrained
 from quant.quantized import QuantizedGraph
+from quant.training.trained import load_trained
 
 __all__ = ["Imported", "Network", "file_kind", "find_network", "load_graph", "load_quantized"]
 
@@ -43,18 +44,26 @@ class Network:
 def find_network(source: str, input_shape: tuple[int, ...] | None, models: Path | None) -> Network:
     """The network that a source names.
 
-    ``source`` is an ``.onnx`` file, the name of a pretrained network, or Python code that makes a
-    ``torch.nn.Module``: ``file.py:function`` or ``package.module:function``.
+    ``source`` is an ``.onnx`` file, weights that ``nomul train`` wrote (``.pt``), the name of a
+    pretrained network, or Python code that makes a ``torch.nn.Module``: ``file.py:function`` or
+    ``package.module:function``.
 
     Errors: :class:`NoMulError` for anything else.
     """
+    known = None
     if source in PRETRAINED:
-        if input_shape not in (None, PRETRAINED_SHAPE):
-            raise NoMulError(
-                f"{source} takes images of {PRETRAINED_SHAPE}; leave out --input-shape"
-            )
         module, preprocessing = pretrained(source, models)
-        return Network(module, PRETRAINED_SHAPE, preprocessing)
+        known = Network(module, PRETRAINED_SHAPE, preprocessing)
+    elif source.endswith(".pt"):
+        trained = load_trained(source)
+        shape = trained.trainable.input_shape
+        known = Network(trained.model, shape, trained.preprocessing)
+    if known is not None:
+        if input_shape not in (None, known.input_shape):
+            raise NoMulError(
+                f"{source} takes images of {known.input_shape}; leave out --input-shape"
+            )
+        return known
     if source.endswith(".onnx"):
         return Network(Path(source), input_shape, None)
     place, _, attribute = source.rpartition(":")
@@ -66,7 +75,8 @@ def find_network(source: str, input_shape: tuple[int, ...] | None, models: Path 
             )
         return Network(module_from_code(place, attribute), input_shape, None)
     raise NoMulError(
-        f"{source} is no network; give an .onnx file, Python code as file.py:function, or one of "
+        f"{source} is no network; give an .onnx file, a .pt file of nomul train, Python code as "
+        "file.py:function, or one of "
         f"{', '.join(PRETRAINED)}"
     )
 
@@ -145,8 +155,13 @@ def load_graph(source: str, input_shape: tuple[int, ...] | None, models: Path | 
             raise NoMulError(f"{source} says the shape of its input; leave out --input-shape")
         return Imported(Graph.load(source), None)
     network = find_network(source, input_shape, models)
-    name = Path(source).stem if source.endswith(".onnx") else source.rpartition(":")[2]
+    name = Path(source).stem if is_file(source) else source.rpartition(":")[2]
     return Imported(load(network.model, network.input_shape, name), network)
+
+
+def is_file(source: str) -> bool:
+    """Whether a source is a file by its name, after which its network is named."""
+    return source.endswith((".onnx", ".pt"))
 
 
 def load_quantized(source: str) -> QuantizedGraph:

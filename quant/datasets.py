@@ -1,4 +1,4 @@
-"""Images with labels: CIFAR-10 (JPEG and lossless), MNIST and scikit-learn's digits.
+"""Images with labels: CIFAR-10 (official, JPEG, a lossless part), MNIST, scikit-learn's digits.
 
 The files lie in a folder given as an argument or in the environment variable ``NOMUL_DATA``; the
 digits come with scikit-learn and need none.
@@ -16,17 +16,23 @@ import numpy as np
 from PIL import Image
 
 from quant.errors import NoMulError, first_line
+from quant.official import CIFAR10_FOLDER, read_cifar10, read_mnist
 
 __all__ = [
     "Dataset",
     "JpegImages",
     "calibration_images",
+    "cifar10",
     "cifar10_jpeg",
     "cifar10_lossless",
     "digits",
     "mnist",
 ]
 
+CIFAR10_CLASSES = (
+    *("airplane", "automobile", "bird", "cat", "deer"),
+    *("dog", "frog", "horse", "ship", "truck"),
+)
 DIGITS_SEED = 0
 DIGITS_TEST_SHARE = 0.2
 
@@ -95,6 +101,18 @@ class Dataset:
     class_names: tuple[str, ...]
 
 
+def cifar10(folder: str | Path | None = None) -> Dataset:
+    """CIFAR-10 from its batches for Python: 50,000 training images, 10,000 for test."""
+    member = f"cifar10/{CIFAR10_FOLDER}"
+    batches = data_folder(folder, member) / member
+    if not batches.is_dir():
+        raise NoMulError(
+            f"{batches} does not exist; it must hold data_batch_1 to data_batch_5 and test_batch "
+            "of CIFAR-10's Python version"
+        )
+    return Dataset(*read_cifar10(batches), CIFAR10_CLASSES)
+
+
 def cifar10_jpeg(folder: str | Path | None = None) -> Dataset:
     """CIFAR-10 as JPEG, quality 75: 50,000 training images, 10,000 for test; sorted by class."""
     train = read_archive(folder, "cifar10/cifar10_jpeg_train.npz", ("jpeg", "offset", "y"))
@@ -125,15 +143,18 @@ def cifar10_lossless(folder: str | Path | None = None) -> Dataset:
 
 
 def mnist(folder: str | Path | None = None) -> Dataset:
-    """MNIST: 60,000 training and 10,000 test images of 28 x 28, white on black."""
-    data = read_archive(folder, "mnist/mnist.npz", ("train_x", "train_y", "test_x", "test_y"))
-    return Dataset(
-        data["train_x"][..., None],
-        data["train_y"],
-        data["test_x"][..., None],
-        data["test_y"],
-        tuple("0123456789"),
-    )
+    """MNIST: 60,000 training and 10,000 test images of 28 x 28, white on black.
+
+    From ``mnist/mnist.npz``, or else from the official idx files in the folder ``mnist``.
+    """
+    member = "mnist/mnist.npz"
+    root = data_folder(folder, member)
+    names = tuple("0123456789")
+    if not (root / member).exists() and any((root / "mnist").glob("train-images-idx3-ubyte*")):
+        return Dataset(*read_mnist(root / "mnist"), names)
+    data = read_archive(root, member, ("train_x", "train_y", "test_x", "test_y"))
+    train_images, test_images = data["train_x"][..., None], data["test_x"][..., None]
+    return Dataset(train_images, data["train_y"], test_images, data["test_y"], names)
 
 
 def digits() -> Dataset:
@@ -172,16 +193,21 @@ def calibration_images(dataset: Dataset, count: int, seed: int = 0) -> np.ndarra
     return dataset.train_images[order[:count]]
 
 
-def read_archive(
-    folder: str | Path | None, member: str, arrays: tuple[str, ...]
-) -> dict[str, np.ndarray]:
-    """The named arrays of one ``.npz`` file below ``folder`` (or ``NOMUL_DATA``)."""
+def data_folder(folder: str | Path | None, member: str) -> Path:
+    """``folder``, or ``NOMUL_DATA``, which should hold ``member``."""
     root = folder if folder is not None else os.environ.get("NOMUL_DATA")
     if root is None:
         raise NoMulError(
             f"no data folder is given; set NOMUL_DATA to the folder that holds {member}"
         )
-    path = Path(root) / member
+    return Path(root)
+
+
+def read_archive(
+    folder: str | Path | None, member: str, arrays: tuple[str, ...]
+) -> dict[str, np.ndarray]:
+    """The named arrays of one ``.npz`` file below ``folder`` (or ``NOMUL_DATA``)."""
+    path = data_folder(folder, member) / member
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             return {name: archive[name] for name in arrays}

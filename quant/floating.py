@@ -124,7 +124,9 @@ def run_layer(layer: Layer, inputs: list[torch.Tensor]) -> torch.Tensor:
         case AvgPool():
             # torch's own average pooling has no dilation.
             window, channels = layer.window, layer.shape[0]
-            weight = torch.full((channels, 1, *window.kernel), 1 / window.positions)
+            weight = torch.full(
+                (channels, 1, *window.kernel), 1 / window.positions, dtype=inputs[0].dtype
+            )
             padded = pad(inputs[0], layer, 0.0)
             return F.conv2d(padded, weight, None, window.stride, 0, window.dilation, channels)
         case Clip():

@@ -1,11 +1,13 @@
-"""The pretrained CIFAR-10 networks: ResNet-20 and ResNet-8 of MLPerf Tiny, as torch modules.
+"""Networks by name: those that can be trained, and the pretrained CIFAR-10 networks.
 
-Their parameters are plain state dicts in a folder given as an argument or in the environment
-variable ``NOMUL_MODELS``.
+Parameters of the pretrained ones are plain state dicts in a folder given as an argument or in the
+environment variable ``NOMUL_MODELS``.
 """
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -14,8 +16,18 @@ import torch.nn.functional as F
 from torch import nn
 
 from quant.errors import NoMulError, first_line
+from quant.sequential_networks import LeNet, NetworkInNetwork
 
-__all__ = ["PRETRAINED", "Preprocessing", "ResNet8", "ResNet20", "pretrained"]
+__all__ = [
+    "NETWORKS",
+    "PRETRAINED",
+    "Preprocessing",
+    "ResNet8",
+    "ResNet20",
+    "Trainable",
+    "find_trainable",
+    "pretrained",
+]
 
 
 @dataclass(frozen=True)
@@ -43,6 +55,7 @@ class Preprocessing:
 
 IMAGENET = Preprocessing(1 / 255, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 RAW_PIXELS = Preprocessing(1.0, (0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
+GREY = Preprocessing(1 / 255, (0.0,), (1.0,))
 
 
 class ResidualBlock(nn.Module):
@@ -110,47 +123,92 @@ class ResNet20(nn.Module):
         return self.linear(self.pool(x).flatten(1))
 
 
+Norm = Callable[[int], nn.Module]
+
+
 class ResNet8Stage(nn.Module):
     """One residual stage; with stride 2 it pads at the bottom and right only, as TensorFlow."""
 
-    def __init__(self, inputs: int, outputs: int, stride: int) -> None:
+    def __init__(self, inputs: int, outputs: int, stride: int, norm: Norm) -> None:
         super().__init__()
         self.pad = nn.ZeroPad2d((0, 1, 0, 1)) if stride == 2 else nn.ZeroPad2d(1)
         self.conv1 = nn.Conv2d(inputs, outputs, 3, stride)
+        self.norm1 = norm(outputs)
         self.relu1 = nn.ReLU()
         self.conv2 = nn.Conv2d(outputs, outputs, 3, 1, 1)
+        self.norm2 = norm(outputs)
         self.skip = nn.Conv2d(inputs, outputs, 1, stride) if stride == 2 else nn.Identity()
         self.relu2 = nn.ReLU()
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        y = self.conv2(self.relu1(self.conv1(self.pad(x))))
+        y = self.norm2(self.conv2(self.relu1(self.norm1(self.conv1(self.pad(x))))))
         return self.relu2(self.skip(x) + y)
 
 
 class ResNet8(nn.Module):
-    """ResNet-8 of MLPerf Tiny for CIFAR-10, batch norm folded; 10 logits, without the softmax."""
+    """ResNet-8 of MLPerf Tiny for CIFAR-10; 10 logits, without the softmax.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    norm : function of a number of channels to a module
+        What follows each 3x3 convolution: by default nothing, as in the published file, into whose
+        weights batch norm is folded; ``torch.nn.BatchNorm2d`` for training.
+    """
+
+    def __init__(self, norm: Norm = nn.Identity) -> None:
         super().__init__()
         self.stem = nn.Conv2d(3, 16, 3, 1, 1)
+        self.norm = norm(16)
         self.relu = nn.ReLU()
-        self.stage1 = ResNet8Stage(16, 16, 1)
-        self.stage2 = ResNet8Stage(16, 32, 2)
-        self.stage3 = ResNet8Stage(32, 64, 2)
+        self.stage1 = ResNet8Stage(16, 16, 1, norm)
+        self.stage2 = ResNet8Stage(16, 32, 2, norm)
+        self.stage3 = ResNet8Stage(32, 64, 2, norm)
         self.pool = nn.AdaptiveAvgPool2d(1)
         self.fc = nn.Linear(64, 10)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        x = self.relu(self.stem(x))
+        x = self.relu(self.norm(self.stem(x)))
         x = self.stage3(self.stage2(self.stage1(x)))
         return self.fc(self.pool(x).flatten(1))
+
+
+@dataclass(frozen=True)
+class Trainable:
+    """A network that can be trained: what makes it, and what its images are.
+
+    Parameters
+    ----------
+    make : function
+        The network with new weights.
+    input_shape : (channels, rows, columns)
+    preprocessing : Preprocessing
+    """
+
+    make: Callable[[], nn.Module]
+    input_shape: tuple[int, int, int]
+    preprocessing: Preprocessing
+
+
+NETWORKS: dict[str, Trainable] = {
+    "resnet20": Trainable(ResNet20, (3, 32, 32), IMAGENET),
+    "resnet8": Trainable(partial(ResNet8, nn.BatchNorm2d), (3, 32, 32), IMAGENET),
+    "nin": Trainable(NetworkInNetwork, (3, 32, 32), IMAGENET),
+    "lenet": Trainable(LeNet, (1, 28, 28), GREY),
+}
+
+
+def find_trainable(name: str) -> Trainable:
+    """The network of a name. Errors: :class:`NoMulError` that lists the known names."""
+    if name not in NETWORKS:
+        raise NoMulError(f"no network {name!r} can be trained; choose one of {', '.join(NETWORKS)}")
+    return NETWORKS[name]
 
 
 @dataclass(frozen=True)
 class Entry:
     """A pretrained network: its module, its file and its preprocessing."""
 
-    module: type[nn.Module]
+    module: Callable[[], nn.Module]
     file: str
     preprocessing: Preprocessing
 

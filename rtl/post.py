@@ -117,17 +117,15 @@ class PostProcess(wiring.Component):
         m = Module()
         settings = self.settings
         member = Signal(range(self.groups))
-        accept = Signal()
         m.d.comb += [
-            accept.eq(self.i.valid),
             self.i.ready.eq(member == self.groups - 1),
-            self.parameters.ready.eq(accept),
-            self.residual.ready.eq(accept & settings.residual),
+            self.parameters.ready.eq(self.i.valid),
+            self.residual.ready.eq(self.i.valid & settings.residual),
         ]
-        with m.If(accept):
+        with m.If(self.i.valid):
             m.d.sync += member.eq(Mux(member == self.groups - 1, 0, member + 1))
         valid = Signal(self.latency)
-        m.d.sync += valid.eq(Cat(accept, valid[:-1]))
+        m.d.sync += valid.eq(Cat(self.i.valid, valid[:-1]))
         m.d.comb += self.valid.eq(valid[-1])
 
         # The member whose turn it is goes straight into the lanes, whose first adders choose it.

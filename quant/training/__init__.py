@@ -1,0 +1,1 @@
+"""Training: float networks, and methods that train weights which the hardware can hold."""

@@ -1,0 +1,49 @@
+"""Committed trained networks: their figures, and a sample of them measured again."""
+
+import json
+import os
+
+import pytest
+
+from benchmarks.nbq import BITS, NBQ, TRAINED, sample
+from quant.training.trained import load_trained
+
+needs_data = pytest.mark.skipif("NOMUL_DATA" not in os.environ, reason="NOMUL_DATA is not set")
+KEPT = NBQ.kept()
+NAMES = [
+    *(f"{network}_float" for network in BITS),
+    *(f"{network}_nbq{bits}" for network in BITS for bits in BITS[network]),
+]
+
+
+def test_committed_results_reach_every_bar():
+    assert set(NBQ.keys) == set(KEPT)
+    assert [figure.key for figure in NBQ.figures if not figure.met(KEPT)] == []
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_weights_come_with_what_made_them(name):
+    trained = load_trained(TRAINED / f"{name}.pt")
+    record = json.loads((TRAINED / f"{name}.json").read_text())
+    assert record["network"] == trained.name
+    assert record["command"].startswith(f"nomul train --network {trained.name}")
+    assert f"--out {name}.pt" in record["command"]
+    assert len(record["epochs"]) == record["recipe"]["epochs"]
+    assert record["recipe"]["seed"] == 0
+
+
+def test_losses_compare_trainings_of_one_length():
+    for network, widths in BITS.items():
+        recipes = [
+            json.loads((TRAINED / f"{network}_{kind}.json").read_text())["recipe"]
+            for kind in ("float", *(f"nbq{bits}" for bits in widths))
+        ]
+        for key in ("epochs", "schedule", "batch"):
+            assert len({recipe[key] for recipe in recipes}) == 1, key
+
+
+@needs_data
+def test_a_sample_measured_again_is_as_it_was_kept():
+    assert sample(lambda done, total, label: None) == {
+        key: KEPT[key] for key in ("sample.nbq3", "sample.mismatches")
+    }
