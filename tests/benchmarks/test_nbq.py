@@ -11,7 +11,7 @@ from quant.training.trained import load_trained
 needs_data = pytest.mark.skipif("NOMUL_DATA" not in os.environ, reason="NOMUL_DATA is not set")
 KEPT = NBQ.kept()
 NAMES = [
-    *(f"{network}_float" for network in BITS),
+    *(f"{network}_{kind}" for network in BITS for kind in ("base", "float")),
     *(f"{network}_nbq{bits}" for network in BITS for bits in BITS[network]),
 ]
 
