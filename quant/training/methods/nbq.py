@@ -24,6 +24,7 @@ __all__ = ["NBitOptions", "NBitTraining", "StaircaseWeight", "swap"]
 
 BATCH_NORMS = ("fold", "keep")
 STARTS = ("calibrated", "weights")
+GRADIENTS = ("exact", "through")
 FLOAT = 32
 
 Layer = nn.Conv2d | nn.Linear
@@ -46,6 +47,9 @@ class NBitOptions(Options):
         ``1 - α`` at the beginning.
     settle : float
         Last part of the training in which ``α`` is 0 and only biases and batch norms learn.
+    gradient : str
+        ``exact``: that of the blend. ``through``: the network computes with the staircase alone,
+        whose gradient is taken to be that of the identity (Bengio et al. 2013).
     start : str
         ``calibrated``: at the levels that quantization without training finds. ``weights``: at
         the float weights, as the paper.
@@ -61,6 +65,7 @@ class NBitOptions(Options):
     thresholds: str = "nearest"
     share: float = 0.5
     settle: float = 0.1
+    gradient: str = "exact"
     start: str = "calibrated"
     batch_norm: str = "fold"
 
@@ -74,7 +79,8 @@ class NBitOptions(Options):
                 raise NoMulError(f"{name} is {getattr(self, name)}; give 0 or more, below 1")
         if not self.share:
             raise NoMulError("share is 0, and would never rise; give more, below 1")
-        for name, known in (("batch_norm", BATCH_NORMS), ("start", STARTS)):
+        choices = {"batch_norm": BATCH_NORMS, "start": STARTS, "gradient": GRADIENTS}
+        for name, known in choices.items():
             if getattr(self, name) not in known:
                 raise NoMulError(
                     f"{name} is {getattr(self, name)!r}; choose one of: {', '.join(known)}"
@@ -100,6 +106,8 @@ class StaircaseWeight(nn.Module):
     bits : int
     thresholds : str
         Name of the rule.
+    gradient : str
+        As of :class:`NBitOptions`.
 
     Attributes
     ----------
@@ -114,9 +122,12 @@ class StaircaseWeight(nn.Module):
     exponent: torch.Tensor
     limits: torch.Tensor
 
-    def __init__(self, weight: torch.Tensor, bits: int, thresholds: str) -> None:
+    def __init__(
+        self, weight: torch.Tensor, bits: int, thresholds: str, gradient: str = "exact"
+    ) -> None:
         super().__init__()
         self.bits = bits
+        self.through = gradient == "through"
         self.rule = find_rule(thresholds)
         self.alpha = 0.0
         fit = self.rule(weight.detach().flatten(1), bits, None)
@@ -130,7 +141,11 @@ class StaircaseWeight(nn.Module):
     def forward(self, weight: torch.Tensor) -> torch.Tensor:
         scale = self._scale(weight)
         stairs = scale * staircase(weight / scale, self.limits if self.bits > 1 else None)
-        return (1 - self.alpha) * stairs + self.alpha * weight if self.training else stairs
+        if not self.training:
+            return stairs
+        if self.through:
+            return stairs + (weight - weight.detach())
+        return (1 - self.alpha) * stairs + self.alpha * weight
 
     def refit(self, weight: torch.Tensor) -> None:
         """Thresholds for weights that have changed; the scale stays."""
@@ -144,7 +159,7 @@ class StaircaseWeight(nn.Module):
 def swap(model: nn.Module, options: NBitOptions) -> nn.Module:
     """Give every convolution and linear layer of a network a staircase weight, in place."""
     for layer, bits in layer_bits(model, options):
-        weight = StaircaseWeight(layer.weight, bits, options.thresholds)
+        weight = StaircaseWeight(layer.weight, bits, options.thresholds, options.gradient)
         parametrize.register_parametrization(layer, "weight", weight)
     return model
 

@@ -45,7 +45,7 @@ def test_schemes_are_found_by_name(name, kind, suffix, activations):
     + ["log4a", "log4a8", "log4a8log", "log4a3", "log4log"],
 )
 def test_unknown_schemes_list_the_known(name):
-    message = r"choose one of: int8, log4, .* w4r, .* w3x2, .* \(at both ends\); behind it a<bits>"
+    message = r"choose one of: int8, log4, .* w4r, nbq<n> .*, w3x2, .* \(at both ends\); behind"
     with pytest.raises(NoMulError, match=message):
         find_scheme(name)
 

@@ -17,10 +17,12 @@ from quant.training.thresholds import RULES
 PAPER = {"start": "weights", "thresholds": "moments"}
 
 
-def layer(bits: int = 3, thresholds: str = "moments", alpha: float = 0.3) -> nn.Conv2d:
+def layer(
+    bits: int = 3, thresholds: str = "moments", alpha: float = 0.3, gradient: str = "exact"
+) -> nn.Conv2d:
     torch.manual_seed(0)
     conv = nn.Conv2d(3, 5, 3).double()
-    weight = StaircaseWeight(conv.weight, bits, thresholds).double()
+    weight = StaircaseWeight(conv.weight, bits, thresholds, gradient).double()
     weight.alpha = alpha
     parametrize.register_parametrization(conv, "weight", weight)
     return conv.train()
@@ -47,6 +49,15 @@ def test_gradient_is_alpha_times_that_of_the_weight():
     (nn.functional.conv2d(x, used, conv.bias) * aim).sum().backward()
     (conv(x) * aim).sum().backward()
     torch.testing.assert_close(conv.parametrizations.weight.original.grad, 0.3 * used.grad)
+
+
+def test_straight_through_computes_with_the_staircase_and_takes_the_gradient_as_it_is():
+    conv, x = layer(gradient="through"), torch.randn(2, 3, 6, 6, dtype=torch.float64)
+    used = conv.weight.detach().requires_grad_()
+    assert torch.equal(used, conv.eval().weight)
+    conv.train()(x).square().sum().backward()
+    nn.functional.conv2d(x, used, conv.bias).square().sum().backward()
+    torch.testing.assert_close(conv.parametrizations.weight.original.grad, used.grad)
 
 
 def test_gradient_equals_finite_differences():
@@ -150,6 +161,7 @@ def test_a_calibrated_start_keeps_what_the_network_computes_better():
         ({"settle": 1.0}, "settle is 1.0"),
         ({"start": "zero"}, "start is 'zero'; choose one of: calibrated, weights"),
         ({"batch_norm": "drop"}, "batch_norm is 'drop'; choose one of: fold, keep"),
+        ({"gradient": "none"}, "gradient is 'none'; choose one of: exact, through"),
         ({"thresholds": "best"}, "no thresholds 'best'"),
         ({"thresholds": "code"}, "a calibrated start needs the thresholds nearest"),
     ],
