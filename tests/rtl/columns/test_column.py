@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from amaranth.back import rtlil
 
+from boards.activity import simulate
 from boards.netlist import prove, synthesize
 from rtl.columns.column import Column
 from rtl.columns.plan import PLANS, lane_plan
@@ -24,39 +25,47 @@ def word(plan, codes):
     return sum(code << n * plan.lane_bits for n, code in enumerate(lanes))
 
 
-def run(dut, tiles, vectors):
-    """Sums of ``vectors [tiles, words, lanes]``, each tile with its weights ``[tiles, lanes]``.
+def stimulus(dut, tiles, vectors):
+    """Inputs of every cycle for ``vectors [tiles, words, lanes]``, each tile with its weights
+    ``[tiles, lanes]``, as words; the last ``words * tiles`` cycles show the sums.
 
     A tile is loaded while the one before it works and is switched to without a pause.
     """
     plan, count = dut.plan, len(tiles)
     words = vectors.shape[1]
     assert words > 2
+    flat = vectors.reshape(-1, dut.lanes)
+    rows = [{"word": word(plan, tiles[0]), "load": 1, "switch": 0, "vector": flat[0]}]
+    for now in range(count * words + dut.latency + 1):
+        # Stage k switches k cycles after the vector's tile began.
+        tile, position = divmod(now, words)
+        rows.append(
+            {
+                "word": word(plan, tiles[min(tile + 1, count - 1)]),
+                # The next tile comes when the last stage has switched.
+                "load": int(position == plan.stages and tile + 1 < count),
+                "switch": 1 << position if position < plan.stages and tile < count else 0,
+                # Weights are active from the cycle after their switch on.
+                "vector": flat[min(max(now - 1, 0), len(flat) - 1)],
+            }
+        )
+    return rows
+
+
+def run(dut, tiles, vectors):
+    """Sums ``[tiles, words]`` of a stimulus."""
     sums = []
 
     async def testbench(ctx):
-        ctx.set(dut.word, word(plan, tiles[0]))
-        ctx.set(dut.load, 1)
-        await ctx.tick()
-        ctx.set(dut.load, 0)
-        for now in range(count * words + dut.latency + 1):
-            # Stage k switches k cycles after the vector's tile began.
-            tile, position = divmod(now, words)
-            ctx.set(dut.switch, 1 << position if position < plan.stages and tile < count else 0)
-            # The next tile comes when the last stage has switched.
-            ctx.set(dut.load, position == plan.stages and tile + 1 < count)
-            if tile + 1 < count:
-                ctx.set(dut.word, word(plan, tiles[tile + 1]))
-            # Weights are active from the cycle after their switch on.
-            if 0 < now <= count * words:
-                vector = vectors.reshape(-1, dut.lanes)[now - 1]
-                ctx.set(dut.vector, operands(plan, vector))
+        for row in stimulus(dut, tiles, vectors):
+            for name in ("word", "load", "switch"):
+                ctx.set(getattr(dut, name), row[name])
+            ctx.set(dut.vector, operands(dut.plan, row["vector"]))
             _, _, total = await ctx.tick().sample(dut.sum)
-            if now > dut.latency:
-                sums.append(total)
+            sums.append(total)
 
     Bench(dut).run(testbench)
-    return np.array(sums).reshape(count, words)
+    return np.array(sums[-vectors[..., 0].size :]).reshape(vectors.shape[:2])
 
 
 def expected(plan, bits, tiles, vectors):
@@ -115,6 +124,26 @@ def test_netlist_equals_rtl(name, family):
     proof = prove(Column(3, plan, 4), netlist)
     assert proof.equal, proof.unproven
     assert "DSP48" not in netlist
+
+
+@pytest.mark.parametrize("name, family", [("w4r", "xc7"), ("w4r", None), ("log5", "xc7")])
+def test_synthesized_column_at_gate_level(name, family):
+    """A column as the machines have it, in look-up tables, carry chains and flip-flops."""
+    plan = lane_plan(name)
+    dut = Column(16, plan, 8, family)
+    rng = np.random.default_rng(1)
+    tiles = rng.integers(0, 1 << plan.format.bits, (3, dut.lanes))
+    vectors = rng.integers(0, 256, (3, 20, dut.lanes))
+    rows = stimulus(dut, tiles, vectors)
+    inputs = {key: np.array([row[key] for row in rows], object) for key in rows[0]}
+    layout = dut.vector.shape()
+    inputs["vector"] = np.array(
+        [layout.const(operands(plan, row["vector"])).as_value().value for row in rows], object
+    )
+    sums = simulate(dut, inputs).outputs["sum"][-vectors[..., 0].size :]
+    assert np.array_equal(
+        sums.astype(np.int64).reshape(vectors.shape[:2]), expected(plan, 8, tiles, vectors)
+    )
 
 
 def test_a_wrong_table_is_found():
