@@ -6,7 +6,7 @@ array depend on the shapes of the layers, not on the weights.
 
 import numpy as np
 
-from benchmarks.resnet18 import CODES, Builder
+from benchmarks.resnet18 import Builder
 from quant.graph import Window
 from quant.quantized import QAvgPool, QuantizedGraph
 
