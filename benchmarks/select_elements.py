@@ -11,6 +11,7 @@ from amaranth.lib.wiring import In, Out
 
 from rtl.arithmetic import Addend, adder_tree
 from rtl.codebook.multiples import CODE_BITS, VALUE_BITS, VALUES
+from rtl.columns import generic
 from rtl.convolver.shift import PRIMITIVES
 
 __all__ = ["Product", "SelectColumn"]
@@ -28,7 +29,7 @@ class SelectColumn(wiring.Component):
     operands : int
         Even.
     activation_bits : int
-    family : str
+    family : str, optional
         Key of :data:`~rtl.convolver.shift.PRIMITIVES`.
 
     Members
@@ -38,7 +39,7 @@ class SelectColumn(wiring.Component):
     sum : Out
     """
 
-    def __init__(self, operands: int, activation_bits: int, family: str) -> None:
+    def __init__(self, operands: int, activation_bits: int, family: str | None = None) -> None:
         self.operands = operands
         self.bits = activation_bits + VALUE_BITS
         self.family = family
@@ -76,7 +77,7 @@ class SelectColumn(wiring.Component):
             pair = Signal(self.bits + 1, name=f"pair_{n}", reset_less=True)
             m.d.sync += pair.eq(chosen[n] + chosen[n + 1])
             pairs.append(Addend(pair, 2 * ((1 << self.bits) - 1)))
-        total = adder_tree(m, pairs, "sum", PRIMITIVES[self.family].adder)
+        total = adder_tree(m, pairs, "sum", PRIMITIVES.get(self.family or "", generic).adder)
         m.d.comb += self.sum.eq(total.bits)
         return m
 
@@ -90,7 +91,7 @@ class Product(wiring.Component):
 
     Members
     -------
-    activation : In(activation_bits); value : In(VALUE_BITS); o : Out(their sum)
+    activation : In(activation_bits); value : In(VALUE_BITS); o : Out(their product)
     """
 
     def __init__(self, activation_bits: int) -> None:
