@@ -5,6 +5,7 @@ import pytest
 from amaranth.back import rtlil
 from amaranth.sim import Simulator
 
+from boards.netlist import synthesize
 from rtl.arithmetic import tree_levels
 from rtl.codebook.column import CodebookColumn
 from rtl.codebook.multiples import ENTRIES, ENTRY_BITS, VALUE_BITS, VALUES, Multiples
@@ -119,3 +120,13 @@ def test_latency(operands, bits, digits):
 @pytest.mark.parametrize("family", [None, "xc7"])
 def test_conversion(family):
     rtlil.convert(CodebookColumn(20, 8, family))
+
+
+def test_netlist_has_tables_and_no_multiplier():
+    """Products come from memory of look-up tables, whose three read ports share cells."""
+    netlist = synthesize(CodebookColumn(6, 8, "xc7"))
+    assert "DSP48" not in netlist and "RAMB" not in netlist
+    # Two bits a read port and cell.
+    assert netlist.count("RAM32M ") == VALUES * ENTRY_BITS // 2
+    # A gate is a register's synchronous reset.
+    assert netlist.count("FDRE ") > 6 * 8 * VALUES
