@@ -45,6 +45,10 @@ class Builder:
         shape = self.shapes["image"]
         return QuantizedGraph(name, "image", shape, IMAGE, layers, layers[-1].name, self.scheme)
 
+    def weights(self, size: tuple[int, ...]) -> np.ndarray:
+        """Random levels, as many positive as negative."""
+        return self.rng.choice(self.levels, size) * self.rng.choice([-1, 1], size)
+
     def convolution(
         self,
         name: str,
@@ -57,15 +61,14 @@ class Builder:
         padding: int | None = None,
         groups: int = 1,
     ) -> str:
-        """A convolution of random levels, as many positive as negative; padding is half the kernel
-        where it is not given."""
+        """A convolution; padding is half the kernel where it is not given."""
         channels_in, height, width = self.shapes[source]
         inputs = channels_in // groups
         around = kernel // 2 if padding is None else padding
         window = Window((kernel, kernel), (stride, stride), (around,) * 4)
         shape = (channels, *window.output_size(height, width))
         size = (channels, inputs, kernel, kernel)
-        weight = self.rng.choice(self.levels, size) * self.rng.choice([-1, 1], size)
+        weight = self.weights(size)
         # About one standard deviation of a sum stays in the middle of the codes.
         spread = np.sqrt((weight**2).mean() * inputs * kernel**2)
         each = np.ones(channels, np.int32)

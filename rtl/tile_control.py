@@ -1,13 +1,18 @@
 """Handshakes of an engine whose tiles of weights are loaded beside the work."""
 
-from amaranth.hdl import Module, Mux, Signal, Value, signed
+from amaranth.hdl import Const, Module, Mux, Signal, Value, signed
 
 from rtl.isa import COUNT
 
 __all__ = ["tile_control"]
 
 
-def tile_control(m: Module, engine, last: Value) -> tuple[Signal, Signal]:
+def tile_control(
+    m: Module,
+    engine,
+    last: Value,
+    ready: Value = Const(1),  # noqa: B008
+) -> tuple[Signal, Signal]:
     """Readiness of an engine's ``weights`` and ``activations``.
 
     A tile of ``last + 1`` weight words serves ``settings.last_vector + 1`` words of activations.
@@ -22,7 +27,9 @@ def tile_control(m: Module, engine, last: Value) -> tuple[Signal, Signal]:
     engine : component
         With members ``settings``, ``start``, ``weights`` and ``activations`` as all engines have.
     last : Value
-        Number of a tile's last weight word, as wide as the largest: one less than a power of two.
+        Number of a tile's last weight word, as wide as the largest.
+    ready : Value
+        Low while the first activations of a tile have to wait for more than its weights.
 
     Returns
     -------
@@ -41,11 +48,11 @@ def tile_control(m: Module, engine, last: Value) -> tuple[Signal, Signal]:
     weights, activations = engine.weights, engine.activations
     m.d.comb += [
         weights.ready.eq(~full),
-        activations.ready.eq(~first | full),
-        swap.eq(activations.valid & first & full),
+        activations.ready.eq(~first | full & ready),
+        swap.eq(activations.valid & first & full & ready),
     ]
     with m.If(weights.valid & ~full):
-        m.d.sync += [loaded.eq(loaded + 1), full.eq((loaded | ~last).all())]
+        m.d.sync += [loaded.eq(loaded + 1), full.eq(loaded == last)]
     with m.If(activations.valid & activations.ready):
         m.d.sync += remaining.eq(Mux(first, engine.settings.last_vector, remaining) - 1)
     with m.If(swap | engine.start):

@@ -2,7 +2,7 @@
 
 from rtl.architecture import Architecture
 
-__all__ = ["convolver", "machine"]
+__all__ = ["codebook_machine", "convolver", "machine"]
 
 ROOMY = {
     "feature_words": 8192,
@@ -72,6 +72,29 @@ def convolver(
     }
     name = f"{kind}-{lanes}x{vector_words}x{groups}-{kernel}-{engine['weights']}"
     return built(name, engine, numbers, memory)
+
+
+def codebook_machine(
+    lanes: int = 5,
+    vector_words: int = 2,
+    groups: int = 2,
+    activation_bits: int = 8,
+    **memory: int,
+) -> Architecture:
+    """A machine with codebook arrays."""
+    engine = {
+        "kind": "conv5x5",
+        "lanes": lanes,
+        "vector_words": vector_words,
+        "groups": groups,
+    }
+    numbers = {
+        "activation_bits": activation_bits,
+        "accumulator_bits": 32,
+        "pass_shift_bits": 4,
+        "logarithmic": 0,
+    }
+    return built(f"conv5x5-{lanes}x{vector_words}x{groups}", engine, numbers, memory)
 
 
 def built(name: str, engine: dict, numbers: dict, memory: dict) -> Architecture:

@@ -1,39 +1,28 @@
-"""Convolutions on ``shift_gemm``: a tile of stationary weights for each vector of a kernel.
+"""Convolutions on ``shift_gemm``: weights of the lanes' format in one pass, others in several."""
 
-Loops, inner to outer: word of sums in a row, row, reduction step, pass, part of the map, group of
-blocks. The positions of a part of the map pass by one tile of weights while the next is loaded. A
-map is worked off in several parts so that the post-processing of one goes on beside the sums of
-the next, and little of it is left behind the last.
+from functools import partial
 
-Of all ways to share the column groups between blocks and pixels (``split``), to read the input
-(:mod:`compiler.mapping.reading`) and to divide the map, that with the fewest cycles is taken.
+import numpy as np
 
-A convolution with groups is dense within the input blocks that a block of outputs reads, with zero
-weights between the groups. Which blocks are read must be affine in the block of outputs.
-"""
-
-import dataclasses
-from collections.abc import Iterator
-from dataclasses import dataclass
-
-from compiler.mapping import Convolution, EngineRun, Mapping, Timing
-from compiler.mapping.flat import flattened
+from compiler.mapping import Timing
+from compiler.mapping.gemm import map_with, tile_timing
 from compiler.mapping.passes import choose_passes
-from compiler.mapping.reading import InputBlocks, Reading, readings
-from compiler.mapping.weights import weight_tiles
-from compiler.nest import Level, Vector, Walk
+from compiler.mapping.weights import Coding
 from compiler.rewrite import unfolding_of
 from compiler.settings import Run
-from compiler.tiles import Tile
 from rtl.architecture import Architecture
 from rtl.engines.shift_gemm import ShiftGemm, ShiftGemmConfig
-from rtl.isa import COUNT, LEVELS, Nest
 
-__all__ = ["map_convolution", "timing", "unfolding_of"]
+__all__ = ["coding", "map_convolution", "timing", "unfolding_of"]
 
-LARGEST_COUNT = 1 << COUNT.width
-SWAP = 1
-"""Cycles between the first vector of a tile and the first word of the next that is loaded."""
+
+def coding(architecture: Architecture, name: str, weights: np.ndarray) -> Coding:
+    """See :func:`~compiler.mapping.passes.choose_passes`."""
+    config: ShiftGemmConfig = architecture.engine_config
+    fmt = config.format
+    shifts, parts = choose_passes(architecture, fmt, name, weights)
+    excess = partial(ShiftGemm.excess, config)
+    return Coding(shifts, parts, fmt.bits, fmt.encode, excess, config.activation_bits)
 
 
 def timing(config: ShiftGemmConfig, run: Run) -> Timing:
@@ -42,206 +31,4 @@ def timing(config: ShiftGemmConfig, run: Run) -> Timing:
     return tile_timing(config, settings["last_vector"] + 1, 1 << settings["split"])
 
 
-def tile_timing(config: ShiftGemmConfig, vectors: int, split: int) -> Timing:
-    """Timing of tiles for ``split`` blocks that serve ``vectors`` vectors each."""
-    load = config.lanes * split
-    return Timing(load, vectors, max(vectors, load + SWAP), config.latency)
-
-
-@dataclass(frozen=True)
-class Plan:
-    """One way to do a convolution.
-
-    Parameters
-    ----------
-    convolution : Convolution
-    reads : InputBlocks
-    reading : Reading
-    passes : int
-    kept : bool
-        Whether one tile serves all steps of a pass.
-    split, pixels : int
-        Blocks, and neighbouring columns, of a word of sums.
-    rows : int
-        Output rows of a part of the map.
-    """
-
-    convolution: Convolution
-    reads: InputBlocks
-    reading: Reading
-    passes: int
-    kept: bool
-    split: int
-    pixels: int
-    rows: int
-
-    @property
-    def rounds(self) -> int:
-        """Vectors of an output position."""
-        return self.passes * self.reading.steps
-
-    @property
-    def limit(self) -> int:
-        """Words of sums that a part may have where the accumulators do not matter."""
-        return LARGEST_COUNT // (self.reading.steps if self.kept else 1)
-
-    def boxes(self, accumulators: int) -> Iterator[tuple[Tile, int]]:
-        """The runs' tiles, and the parts that each is worked off in."""
-        output = self.convolution.output
-        _, height, width = output.shape
-        limit = self.limit if self.rounds == 1 else min(self.limit, accumulators)
-        columns = min(width, limit * self.pixels)
-        rows = self.rows if columns == width else 1
-        # Whole parts in one run, the rows that remain in another.
-        parts = height // rows if self.loops < LEVELS[Nest.ACTIVATION] else 1
-        for row in range(0, height, rows * parts):
-            high = min(rows * parts, height - row)
-            for column in range(0, width, columns):
-                wide = min(columns, width - column)
-                blocks = output.layout.blocks
-                tile = Tile(row, high, column, wide, blocks, self.split, self.pixels)
-                yield tile, max(1, high // rows)
-
-    @property
-    def loops(self) -> int:
-        """Loops over activations besides that over the parts of the map."""
-        counts = [level.count for level in self.reading.levels]
-        blocks = -(-self.convolution.output.layout.blocks // self.split)
-        return sum(count > 1 for count in [*counts, self.passes, blocks]) + 2
-
-    def estimate(self, config: ShiftGemmConfig, accumulators: int) -> int:
-        """Cycles of all runs, nearly."""
-        total = 0
-        for tile, parts in self.boxes(accumulators):
-            positions = tile.rows // parts * tile.word_columns
-            steps = self.reading.steps
-            vectors = positions * (steps if self.kept else 1)
-            time = tile_timing(config, vectors, self.split)
-            tiles = self.passes * (1 if self.kept else steps)
-            count = parts * tile.groups
-            drain = tile.members * positions
-            # When the first word of the first part, and of the last, is finished.
-            first = time.first + (tiles - 1) * time.tile + vectors - positions
-            last = first + (count - 1) * tiles * time.tile
-            total += RUN_OVERHEAD + max(first + count * drain, last + drain)
-        return total
-
-
-RUN_OVERHEAD = 30
-"""Cycles of a run besides its sums, nearly: only choices depend on it."""
-
-
-def map_convolution(architecture: Architecture, convolution: Convolution) -> Mapping:
-    """See :mod:`compiler.mapping`.
-
-    Errors: :class:`NoMulError` for weights that no passes make.
-    """
-    config: ShiftGemmConfig = architecture.engine_config
-    convolution = flattened(convolution)
-    fmt = config.format
-    shifts, weights = choose_passes(architecture, fmt, convolution.name, convolution.weight)
-    accumulators = architecture.memory.accumulator_words
-    plan = min(
-        plans(config, convolution, len(shifts), accumulators),
-        key=lambda plan: plan.estimate(config, accumulators),
-    )
-    words, correction = weight_tiles(
-        config, convolution, weights, shifts, plan.reads, plan.reading, plan.split, plan.kept
-    )
-    return Mapping(
-        input=convolution.input,
-        output=convolution.output,
-        residual=convolution.residual,
-        weights=words,
-        passes=tuple(shifts),
-        correction=correction,
-        runs=tuple(
-            engine_run(config, plan, tile, parts) for tile, parts in plan.boxes(accumulators)
-        ),
-    )
-
-
-def plans(
-    config: ShiftGemmConfig, convolution: Convolution, passes: int, accumulators: int
-) -> Iterator[Plan]:
-    """All ways to do a convolution that are worth a look."""
-    _, height, width = convolution.output.shape
-    weight = convolution.weight
-    uniform = bool((weight == weight[:, :, :1, :1]).all())
-    reads = InputBlocks.of(convolution)
-    for split in splits(config, convolution, reads):
-        pixels = config.groups // split
-        for reading in readings(convolution, reads, config.vector_words):
-            kept = uniform and reading.alike
-            plan = Plan(convolution, reads, reading, passes, kept, split, pixels, 1)
-            limit = plan.limit if plan.rounds == 1 else min(plan.limit, accumulators)
-            largest = max(1, min(height, limit // -(-width // pixels)))
-            for rows in range(1, largest + 1):
-                yield dataclasses.replace(plan, rows=rows)
-
-
-def splits(config: ShiftGemmConfig, convolution: Convolution, reads: InputBlocks) -> Iterator[int]:
-    """Blocks of a word of sums that writing and reading allow."""
-    output, residual = convolution.output, convolution.residual
-    blocks = output.layout.blocks
-    for exponent in range(config.groups.bit_length()):
-        split = 1 << exponent
-        if split in (1, config.groups) or (
-            blocks == split == output.pitch
-            and (residual is None or residual.pitch == split)
-            and reads.stride == 0
-        ):
-            yield split
-
-
-def engine_run(config: ShiftGemmConfig, plan: Plan, tile: Tile, parts: int) -> EngineRun:
-    """Nests of the run that makes a tile of the output in parts of equal size."""
-    convolution, reads, reading = plan.convolution, plan.reads, plan.reading
-    tensor, window = convolution.input, convolution.window
-    stride, pitch = window.stride, tensor.pitch
-    row_words = tensor.stored[2] * pitch
-    rows = tile.rows // parts
-    across, down = stride[1] * pitch, stride[0] * row_words
-    levels = (
-        Level(tile.word_columns, tile.pixels * across, column=tile.pixels * across),
-        Level(rows, down, row=stride[0]),
-        *(level for level in reading.levels if level.count > 1),
-        Level(plan.passes),
-        Level(parts, rows * down, row=rows * stride[0]),
-        Level(tile.groups, tile.split * reads.stride, column=tile.split * reads.stride),
-    )
-    row = tile.row * stride[0] - window.padding[0]
-    column = (tile.column * stride[1] - window.padding[1]) * pitch + reads.first
-    activations = Walk(
-        tuple(level for level in levels if level.count > 1),
-        tensor.address + row * row_words + column,
-        row,
-        column,
-    )
-    if tile.pixels > 1 or reads.stride == 0:
-        shift = tile.split.bit_length() - 1
-        vector = Vector(reading.word_step, across if tile.pixels > 1 else 0, shift)
-    else:
-        vector = Vector(reading.word_step, reads.stride, 0)
-    positions = rows * tile.word_columns
-    tiles = plan.passes * (1 if plan.kept else reading.steps)
-    words = tiles * config.lanes * tile.split
-    return EngineRun(
-        activations,
-        vector,
-        Walk((Level(words, 1), Level(parts), Level(tile.groups, words))),
-        Walk(
-            (
-                Level(positions, 1 if plan.rounds > 1 else 0),
-                Level(reading.steps),
-                Level(plan.passes),
-                Level(parts * tile.groups),
-            )
-        ),
-        {
-            "last_vector": positions * (reading.steps if plan.kept else 1) - 1,
-            "signed": int(tensor.format.signed),
-            "split": tile.split.bit_length() - 1,
-        },
-        tile,
-    )
+map_convolution = partial(map_with, coding)

@@ -1,21 +1,51 @@
-"""Weights as tiles of ``shift_gemm``."""
+"""Weights as tiles of columns that share vectors."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from compiler.mapping import Convolution
 from compiler.mapping.reading import NOTHING, InputBlocks, Reading
-from quant.weight_formats import weight_format
-from rtl.engines.shift_gemm import ShiftGemm, ShiftGemmConfig
 from rtl.packing import pack
 
-__all__ = ["weight_tiles"]
+__all__ = ["Coding", "weight_tiles"]
+
+
+@dataclass(frozen=True)
+class Coding:
+    """A layer's weights as an engine takes them.
+
+    Parameters
+    ----------
+    shifts : list of int
+        Left shift of each pass.
+    parts : int64 [passes, outputs, inputs / groups, rows, columns]
+        Weights of each pass; their sum, each shifted, are the layer's.
+    bits : int
+        Width of a code.
+    encode : function
+        Codes of weights.
+    excess : function
+        ``ENGINE.excess`` of weights.
+    activation_bits : int
+    settings : dict
+        Settings of the engine that depend on the weights.
+    """
+
+    shifts: list[int]
+    parts: np.ndarray
+    bits: int
+    encode: Callable[[np.ndarray], np.ndarray]
+    excess: Callable[[np.ndarray], np.ndarray]
+    activation_bits: int
+    settings: dict[str, int] = field(default_factory=dict)
 
 
 def weight_tiles(
-    config: ShiftGemmConfig,
+    vector_words: int,
     convolution: Convolution,
-    weights: np.ndarray,
-    shifts: list[int],
+    coding: Coding,
     reads: InputBlocks,
     reading: Reading,
     split: int,
@@ -25,10 +55,10 @@ def weight_tiles(
 
     Parameters
     ----------
-    config : ShiftGemmConfig
+    vector_words : int
+        Words of a vector.
     convolution : Convolution
-    weights : int64 [passes, outputs, inputs / groups, rows, columns]
-    shifts : list of int
+    coding : Coding
     reads, reading : which words a vector holds
     split : int
         Blocks of a tile, whose columns stand one after another.
@@ -40,29 +70,26 @@ def weight_tiles(
     uint32 ``[words, pieces]`` in the order group of blocks, pass, step, block, lane; and int64
     ``[blocks, lanes]``.
     """
-    blocks = convolution.output.layout.blocks
-    fmt = weight_format(config.weights)
-    words, correction = [], np.zeros((blocks, config.lanes), np.int64)
-    for first in range(0, blocks, split):
-        tiles = np.zeros(
-            (len(shifts), 1 if kept else reading.steps, split, config.lanes, config.column_lanes),
-            np.int64,
-        )
-        for block in range(first, min(first + split, blocks)):
-            dense = block_tiles(config, convolution, weights, reads, reading, block)
+    layout = convolution.output.layout
+    lanes, operands = layout.lanes, layout.lanes * vector_words
+    words, correction = [], np.zeros((layout.blocks, lanes), np.int64)
+    steps = 1 if kept else reading.steps
+    for first in range(0, layout.blocks, split):
+        tiles = np.zeros((len(coding.shifts), steps, split, lanes, operands), np.int64)
+        for block in range(first, min(first + split, layout.blocks)):
+            dense = block_tiles(operands, convolution, coding.parts, reads, reading, block)
             tiles[:, :, block - first] = dense[:, :1] if kept else dense
-            excess = ShiftGemm.excess(config, dense)
+            excess = coding.excess(dense)
             if convolution.input.format.signed:
-                excess = excess + (dense << config.activation_bits - 1)
-            each = excess.sum(axis=(1, 3)) << np.array(shifts)[:, None]
+                excess = excess + (dense << coding.activation_bits - 1)
+            each = excess.sum(axis=(1, 3)) << np.array(coding.shifts)[:, None]
             correction[block] = each.sum(axis=0)
-        codes = fmt.encode(tiles.reshape(-1, config.column_lanes))
-        words.append(pack(codes, fmt.bits))
+        words.append(pack(coding.encode(tiles.reshape(-1, operands)), coding.bits))
     return np.concatenate(words), correction
 
 
 def block_tiles(
-    config: ShiftGemmConfig,
+    operands: int,
     convolution: Convolution,
     weights: np.ndarray,
     reads: InputBlocks,
@@ -88,4 +115,4 @@ def block_tiles(
     tiles[reading.blocks == NOTHING] = 0
     # step, word, pass, output lane, input lane
     tiles = tiles.transpose(2, 0, 3, 1, 4)
-    return tiles.reshape(passes, reading.steps, lanes, config.column_lanes)
+    return tiles.reshape(passes, reading.steps, lanes, operands)

@@ -101,6 +101,11 @@ class ShiftGemmConfig:
         return max(latency, self.packing.latency) if self.dsp_columns else latency
 
     @property
+    def ready(self) -> int:
+        """Fewest cycles from a run's first weight word to its first vector: none but the load's."""
+        return 0
+
+    @property
     def sum_bits(self) -> int:
         """Width of a signed sum of a column."""
         return Column.sum_bits(self.column_lanes, self.plan, self.activation_bits) + 1

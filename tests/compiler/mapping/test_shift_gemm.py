@@ -5,7 +5,8 @@ import pytest
 
 from compiler import mapping
 from compiler.mapping import Timing
-from compiler.mapping.shift_gemm import map_convolution, plans, tile_timing
+from compiler.mapping.gemm import plans, tile_timing
+from compiler.mapping.shift_gemm import map_convolution
 from compiler.nest import sequence
 from quant.errors import NoMulError
 from quant.graph import Window

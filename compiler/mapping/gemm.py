@@ -1,0 +1,278 @@
+"""Convolutions on columns that share vectors, ``shift_gemm`` and ``conv5x5``.
+
+A tile of stationary weights for each vector of a kernel.
+
+Loops, inner to outer: word of sums in a row, row, reduction step, pass, part of the map, group of
+blocks. The positions of a part of the map pass by one tile of weights while the next is loaded. A
+map is worked off in several parts so that the post-processing of one goes on beside the sums of
+the next, and little of it is left behind the last.
+
+Of all ways to share the column groups between blocks and pixels (``split``), to read the input
+(:mod:`compiler.mapping.reading`) and to divide the map, that with the fewest cycles is taken.
+
+A convolution with groups is dense within the input blocks that a block of outputs reads, with zero
+weights between the groups. Which blocks are read must be affine in the block of outputs.
+"""
+
+import dataclasses
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from compiler.mapping import Convolution, EngineRun, Mapping, Timing
+from compiler.mapping.flat import flattened
+from compiler.mapping.reading import InputBlocks, Reading, readings
+from compiler.mapping.weights import Coding, weight_tiles
+from compiler.nest import Level, Vector, Walk
+from compiler.tiles import Tile
+from rtl.architecture import Architecture
+from rtl.isa import COUNT, LEVELS, Nest
+
+__all__ = ["Columns", "Encoder", "map_with", "plans", "tile_timing"]
+
+LARGEST_COUNT = 1 << COUNT.width
+SWAP = 1
+"""Cycles between the first vector of a tile and the first word of the next that is loaded."""
+
+
+class Columns(Protocol):
+    """What a config says of its columns."""
+
+    @property
+    def lanes(self) -> int:
+        """Codes of a feature word, and columns of a group."""
+
+    @property
+    def vector_words(self) -> int:
+        """Feature words of a vector."""
+
+    @property
+    def groups(self) -> int:
+        """Groups of columns, each with a vector of its own."""
+
+    @property
+    def column_lanes(self) -> int:
+        """Lanes of a column."""
+
+    @property
+    def latency(self) -> int:
+        """Cycles from a vector to its sums."""
+
+    @property
+    def ready(self) -> int:
+        """Fewest cycles from a run's first weight word to its first vector."""
+
+
+Encoder = Callable[[Architecture, str, np.ndarray], Coding]
+"""How an engine codes a layer's weights, of its name and integers."""
+
+
+def tile_timing(config: Columns, vectors: int, split: int) -> Timing:
+    """Timing of tiles for ``split`` blocks that serve ``vectors`` vectors each."""
+    load = config.lanes * split
+    return Timing(max(load, config.ready), vectors, max(vectors, load + SWAP), config.latency)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One way to do a convolution.
+
+    Parameters
+    ----------
+    convolution : Convolution
+    reads : InputBlocks
+    reading : Reading
+    passes : int
+    kept : bool
+        Whether one tile serves all steps of a pass.
+    split, pixels : int
+        Blocks, and neighbouring columns, of a word of sums.
+    rows : int
+        Output rows of a part of the map.
+    """
+
+    convolution: Convolution
+    reads: InputBlocks
+    reading: Reading
+    passes: int
+    kept: bool
+    split: int
+    pixels: int
+    rows: int
+
+    @property
+    def rounds(self) -> int:
+        """Vectors of an output position."""
+        return self.passes * self.reading.steps
+
+    @property
+    def limit(self) -> int:
+        """Words of sums that a part may have where the accumulators do not matter."""
+        return LARGEST_COUNT // (self.reading.steps if self.kept else 1)
+
+    def boxes(self, accumulators: int) -> Iterator[tuple[Tile, int]]:
+        """The runs' tiles, and the parts that each is worked off in."""
+        output = self.convolution.output
+        _, height, width = output.shape
+        limit = self.limit if self.rounds == 1 else min(self.limit, accumulators)
+        columns = min(width, limit * self.pixels)
+        rows = self.rows if columns == width else 1
+        # Whole parts in one run, the rows that remain in another.
+        parts = height // rows if self.loops < LEVELS[Nest.ACTIVATION] else 1
+        for row in range(0, height, rows * parts):
+            high = min(rows * parts, height - row)
+            for column in range(0, width, columns):
+                wide = min(columns, width - column)
+                blocks = output.layout.blocks
+                tile = Tile(row, high, column, wide, blocks, self.split, self.pixels)
+                yield tile, max(1, high // rows)
+
+    @property
+    def loops(self) -> int:
+        """Loops over activations besides that over the parts of the map."""
+        counts = [level.count for level in self.reading.levels]
+        blocks = -(-self.convolution.output.layout.blocks // self.split)
+        return sum(count > 1 for count in [*counts, self.passes, blocks]) + 2
+
+    def estimate(self, config: Columns, accumulators: int) -> int:
+        """Cycles of all runs, nearly."""
+        total = 0
+        for tile, parts in self.boxes(accumulators):
+            positions = tile.rows // parts * tile.word_columns
+            steps = self.reading.steps
+            vectors = positions * (steps if self.kept else 1)
+            time = tile_timing(config, vectors, self.split)
+            tiles = self.passes * (1 if self.kept else steps)
+            count = parts * tile.groups
+            drain = tile.members * positions
+            # When the first word of the first part, and of the last, is finished.
+            first = time.first + (tiles - 1) * time.tile + vectors - positions
+            last = first + (count - 1) * tiles * time.tile
+            total += RUN_OVERHEAD + max(first + count * drain, last + drain)
+        return total
+
+
+RUN_OVERHEAD = 30
+"""Cycles of a run besides its sums, nearly: only choices depend on it."""
+
+
+def map_with(encoder: Encoder, architecture: Architecture, convolution: Convolution) -> Mapping:
+    """``map_convolution`` of an engine, see :mod:`compiler.mapping`.
+
+    Errors: :class:`NoMulError` for weights that no passes make.
+    """
+    config: Columns = architecture.engine_config
+    convolution = flattened(convolution)
+    coding = encoder(architecture, convolution.name, convolution.weight)
+    shifts = coding.shifts
+    accumulators = architecture.memory.accumulator_words
+    plan = min(
+        plans(config, convolution, len(shifts), accumulators),
+        key=lambda plan: plan.estimate(config, accumulators),
+    )
+    words, correction = weight_tiles(
+        config.vector_words, convolution, coding, plan.reads, plan.reading, plan.split, plan.kept
+    )
+    return Mapping(
+        input=convolution.input,
+        output=convolution.output,
+        residual=convolution.residual,
+        weights=words,
+        passes=tuple(shifts),
+        correction=correction,
+        runs=tuple(
+            engine_run(config, plan, tile, parts, coding.settings)
+            for tile, parts in plan.boxes(accumulators)
+        ),
+    )
+
+
+def plans(
+    config: Columns, convolution: Convolution, passes: int, accumulators: int
+) -> Iterator[Plan]:
+    """All ways to do a convolution that are worth a look."""
+    _, height, width = convolution.output.shape
+    weight = convolution.weight
+    uniform = bool((weight == weight[:, :, :1, :1]).all())
+    reads = InputBlocks.of(convolution)
+    for split in splits(config, convolution, reads):
+        pixels = config.groups // split
+        for reading in readings(convolution, reads, config.vector_words):
+            kept = uniform and reading.alike
+            plan = Plan(convolution, reads, reading, passes, kept, split, pixels, 1)
+            limit = plan.limit if plan.rounds == 1 else min(plan.limit, accumulators)
+            largest = max(1, min(height, limit // -(-width // pixels)))
+            for rows in range(1, largest + 1):
+                yield dataclasses.replace(plan, rows=rows)
+
+
+def splits(config: Columns, convolution: Convolution, reads: InputBlocks) -> Iterator[int]:
+    """Blocks of a word of sums that writing and reading allow."""
+    output, residual = convolution.output, convolution.residual
+    blocks = output.layout.blocks
+    for exponent in range(config.groups.bit_length()):
+        split = 1 << exponent
+        if split in (1, config.groups) or (
+            blocks == split == output.pitch
+            and (residual is None or residual.pitch == split)
+            and reads.stride == 0
+        ):
+            yield split
+
+
+def engine_run(
+    config: Columns, plan: Plan, tile: Tile, parts: int, settings: dict[str, int]
+) -> EngineRun:
+    """Nests of the run that makes a tile of the output in parts of equal size."""
+    convolution, reads, reading = plan.convolution, plan.reads, plan.reading
+    tensor, window = convolution.input, convolution.window
+    stride, pitch = window.stride, tensor.pitch
+    row_words = tensor.stored[2] * pitch
+    rows = tile.rows // parts
+    across, down = stride[1] * pitch, stride[0] * row_words
+    levels = (
+        Level(tile.word_columns, tile.pixels * across, column=tile.pixels * across),
+        Level(rows, down, row=stride[0]),
+        *(level for level in reading.levels if level.count > 1),
+        Level(plan.passes),
+        Level(parts, rows * down, row=rows * stride[0]),
+        Level(tile.groups, tile.split * reads.stride, column=tile.split * reads.stride),
+    )
+    row = tile.row * stride[0] - window.padding[0]
+    column = (tile.column * stride[1] - window.padding[1]) * pitch + reads.first
+    activations = Walk(
+        tuple(level for level in levels if level.count > 1),
+        tensor.address + row * row_words + column,
+        row,
+        column,
+    )
+    if tile.pixels > 1 or reads.stride == 0:
+        shift = tile.split.bit_length() - 1
+        vector = Vector(reading.word_step, across if tile.pixels > 1 else 0, shift)
+    else:
+        vector = Vector(reading.word_step, reads.stride, 0)
+    positions = rows * tile.word_columns
+    tiles = plan.passes * (1 if plan.kept else reading.steps)
+    words = tiles * config.lanes * tile.split
+    return EngineRun(
+        activations,
+        vector,
+        Walk((Level(words, 1), Level(parts), Level(tile.groups, words))),
+        Walk(
+            (
+                Level(positions, 1 if plan.rounds > 1 else 0),
+                Level(reading.steps),
+                Level(plan.passes),
+                Level(parts * tile.groups),
+            )
+        ),
+        {
+            "last_vector": positions * (reading.steps if plan.kept else 1) - 1,
+            "signed": int(tensor.format.signed),
+            "split": tile.split.bit_length() - 1,
+            **settings,
+        },
+        tile,
+    )
