@@ -14,6 +14,7 @@ Setting = tuple[int, float]
 CLIP = (0.0, 0.6)
 CLIP_STEP = 0.05
 SEED = 0
+PROPOSALS = 20
 
 
 def mean_bits(settings: Sequence[Setting], counts: Sequence[int]) -> float:
@@ -44,10 +45,9 @@ def search_partitions(
     counts : weights of each layer
     budget : mean bits of an index
     start : what is tried first, in all layers; with fewer bits where the budget has fewer
-    trials : settings that are measured
+    trials : settings that are measured, at most; ``PROPOSALS`` times as many are proposed
 
-    Errors: :class:`NoMulError` without the package optuna, and where the search finds nothing
-    within the budget.
+    Errors: :class:`NoMulError` without the package optuna.
     """
     try:
         import optuna
@@ -64,7 +64,9 @@ def search_partitions(
     )
     best: tuple[float, list[Setting]] = (math.inf, [])
     measured, worst = 0, 0.0
-    while measured < trials:
+    for _ in range(PROPOSALS * trials):
+        if measured == trials:
+            break
         trial = study.ask()
         settings = []
         for bits, clip in map(_names, range(len(counts))):

@@ -120,11 +120,12 @@ class CodebookWeight(nn.Module):
         Whether weights stay as they are.
     exponent : buffer (outputs,)
         Weights are divided by ``2**exponent``; set once.
-    negative : int
+    negative : buffer ()
         Intervals for negative weights; set once, so that values do not jump while training.
     """
 
     exponent: torch.Tensor
+    negative: torch.Tensor
     allowed: torch.Tensor
 
     def __init__(
@@ -135,7 +136,8 @@ class CodebookWeight(nn.Module):
         self.partition = partition
         self.register_buffer("allowed", allowed, persistent=False)
         self.register_buffer("exponent", _exponents(weight.detach(), scale))
-        self.negative = partition.negative_intervals(weight.detach() / self._scale(weight))
+        negative = partition.negative_intervals(weight.detach() / self._scale(weight))
+        self.register_buffer("negative", torch.tensor(negative))
 
     def right_inverse(self, weight: torch.Tensor) -> torch.Tensor:
         """The parameter of a weight: itself."""
@@ -144,16 +146,9 @@ class CodebookWeight(nn.Module):
     def forward(self, weight: torch.Tensor) -> torch.Tensor:
         with torch.no_grad():
             scale = self._scale(weight)
-            values = scale * self.partition.apply(weight / scale, self.negative, self.allowed)
+            negative = int(self.negative)
+            values = scale * self.partition.apply(weight / scale, negative, self.allowed)
         return values if self.settled else StraightThrough.apply(weight, values)
-
-    def get_extra_state(self) -> dict[str, int]:
-        """What a checkpoint holds beside the buffers."""
-        return {"negative": self.negative}
-
-    def set_extra_state(self, state: dict[str, int]) -> None:
-        """From a checkpoint."""
-        self.negative = state["negative"]
 
     def _scale(self, like: torch.Tensor) -> torch.Tensor:
         return torch.exp2(self.exponent).reshape(-1, *[1] * (like.ndim - 1))
@@ -190,12 +185,14 @@ class ClipQ(Method):
     name = "clipq"
     options_type = ClipQOptions
     options: ClipQOptions
+    fixed: FixedActivations | None = None
 
     def wrap(self, model: nn.Module, example: torch.Tensor) -> nn.Module:
         model = fold_batch_norms(model, example)
         swap(model, self.options, self._partitions(model, example[:SEARCH_IMAGES]))
         fraction = parse_activations(self.options.activations)
-        self.fixed = None if fraction is None else FixedActivations(model, fraction)
+        if fraction is not None:
+            self.fixed = FixedActivations(model, fraction)
         return model
 
     def _partitions(self, model: nn.Module, example: torch.Tensor) -> list[Partition]:
