@@ -200,14 +200,29 @@ def _odd_part(value: float) -> Value:
 
 
 def _join(book: set[Value], channel: set[Value]) -> tuple[int, set[Value]]:
-    """The shift of a channel that adds the fewest values, of such the smallest; the new book."""
-    shifts = {0} | {e - own for odd, e in book for odd_own, own in channel if odd == odd_own}
+    """The shift of a channel that adds the fewest values, and the book with these.
+
+    Of several it is one with which the book fits 8 bits, then the smallest. Where no value is in
+    the book yet, the largest sizes are made alike.
+    """
+    shifts = {0, _top(book) - _top(channel)}
+    shifts |= {e - own for odd, e in book for odd_own, own in channel if odd == odd_own}
 
     def joined(shift: int) -> set[Value]:
         return book | {(odd, exponent + shift) for odd, exponent in channel}
 
-    best = min(sorted(shifts), key=lambda shift: (len(joined(shift)), abs(shift)))
+    def cost(shift: int) -> tuple[int, bool, int]:
+        new = joined(shift)
+        lowest = min((exponent for _, exponent in new), default=0)
+        return len(new), _top(new) - lowest >= WORD_BITS, abs(shift)
+
+    best = min(sorted(shifts), key=cost)
     return best, joined(best)
+
+
+def _top(values: set[Value]) -> int:
+    """Exponent of the first power of two above all sizes; of no values 0."""
+    return max((abs(odd).bit_length() + exponent for odd, exponent in values), default=0)
 
 
 def _room(sizes: list[int]) -> int:

@@ -209,9 +209,7 @@ class ClipQ(Method):
             chosen = [replace(partition, bits=bits, clip=clip) for bits, clip in settings]
             with torch.no_grad():
                 for layer, weight, own in zip(layers, kept, chosen):
-                    coded = CodebookWeight(
-                        weight, own, self.options.allowed(), self.options.scale
-                    )
+                    coded = CodebookWeight(weight, own, self.options.allowed(), self.options.scale)
                     layer.weight.copy_(coded(weight))
                 found = model(example).log_softmax(1)
             loss = nn.functional.kl_div(found, expected, reduction="batchmean", log_target=True)
