@@ -1,7 +1,7 @@
 """Weights of few values: a codebook a layer, and packed indices into it.
 
 W. Cheng, I.-C. Lin, Y.-Y. Shih, "An Efficient Implementation of Convolutional Neural Network With
-CLIP-Q Quantization on FPGA", IEEE TCSI 69(10), 2022: three 8-bit values and zero, indices of 2 bits.
+CLIP-Q Quantization on FPGA", IEEE TCSI 69(10), 2022: three 8-bit values and zero, 2-bit indices.
 """
 
 from collections.abc import Iterable

@@ -61,7 +61,7 @@ class Partition:
                 )
 
     def negative_intervals(self, weight: torch.Tensor) -> int:
-        """Intervals for negative weights: the sign that more of the kept weights have gets one more.
+        """Intervals for negative weights; the sign of most of the kept weights gets one more.
 
         So with 1 bit the other sign becomes 0.
         """

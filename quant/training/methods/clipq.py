@@ -1,9 +1,9 @@
 """CLIP-Q: pruning and quantization to a codebook a layer, in each step of the training.
 
 F. Tung, G. Mori, "CLIP-Q: Deep Network Compression Learning by In-Parallel Pruning-Quantization",
-CVPR 2018; for hardware W. Cheng, I.-C. Lin, Y.-Y. Shih, IEEE TCSI 69(10), 2022. The network computes
-with the quantized weights, the gradient goes to the float weights behind them as it is, so a
-weight that was clipped can come back.
+CVPR 2018; for hardware W. Cheng, I.-C. Lin, Y.-Y. Shih, IEEE TCSI 69(10), 2022. The network
+computes with the quantized weights, the gradient goes to the float weights behind them as it is,
+so a weight that was clipped can come back.
 """
 
 from collections.abc import Iterator
