@@ -64,5 +64,5 @@ def test_sizes_of_a_network_with_codebooks():
 
 def test_a_network_that_was_not_trained_is_named(monkeypatch, tmp_path):
     monkeypatch.setattr("benchmarks.clipq.TRAINED", tmp_path)
-    with pytest.raises(NoMulError, match="benchmarks/trained has no nin_clipq2.pt; train it first"):
+    with pytest.raises(NoMulError, match=r"trained has no nin_clipq2\.pt; train it first"):
         trained("nin", "clipq2")

@@ -56,7 +56,7 @@ def test_channels_with_few_values_are_shifted_onto_the_others():
     weight[-1] = [7168.0, 7168.0]  # 7 * 1024
     found = find_codebook(np.array(weight), 2)
     assert found is not None
-    assert found.codebook.tolist() == [0, -80, 48, 56]
+    assert found.codebook.tolist() == [0, -80, 48, 112]
     assert np.array_equal(found.values, weight)
 
 
