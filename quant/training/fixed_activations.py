@@ -34,14 +34,32 @@ def parse_activations(text: str) -> int | None:
 
 
 def fix(x: torch.Tensor, fraction: int) -> torch.Tensor:
-    """Nearest codes of 8 bits, ties to even, saturated; the gradient is 1, and 0 where saturated.
+    """Nearest codes of 8 bits, ties to even, saturated.
+
+    The gradient goes through, but where a value saturates only if a step against it leads back:
+    what saturates could otherwise never come back.
 
     >>> fix(torch.tensor([0.07, -9.0, 4.0]), 5).tolist()
     [0.0625, -4.0, 3.96875]
     """
-    fmt = Format(BITS, True, fraction)
-    within = x.clamp(fmt.low * fmt.step, fmt.high * fmt.step)
-    return within + ((within / fmt.step).round() * fmt.step - within).detach()
+    return Saturation.apply(x, Format(BITS, True, fraction))
+
+
+class Saturation(torch.autograd.Function):
+    """Values of a format, with the gradient of :func:`fix`."""
+
+    @staticmethod
+    def forward(ctx: Any, x: torch.Tensor, fmt: Format) -> torch.Tensor:
+        codes = x / fmt.step
+        ctx.save_for_backward(codes < fmt.low, codes > fmt.high)
+        return codes.round().clamp(fmt.low, fmt.high) * fmt.step
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[torch.Tensor, None]:
+        below, above = ctx.saved_tensors
+        gradient = gradients[0]
+        away = (below & (gradient > 0)) | (above & (gradient < 0))
+        return gradient.masked_fill(away, 0.0), None
 
 
 class FixedActivations:

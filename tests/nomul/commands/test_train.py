@@ -68,7 +68,7 @@ def test_float_then_quantized_then_integers(nomul, data, tmp_path):
 
 
 def test_codebooks_on_their_way_to_integers(nomul, data, tmp_path):
-    floats = nomul("train --epochs 6 --learning-rate 0.05 --out @f.pt")
+    floats = nomul("train --epochs 10 --learning-rate 0.05 --out @f.pt")
     assert floats.exit_code == 0, floats.output
     command = "train --method clipq --bits 2 --option activations=q5 --from @f.pt --epochs 3"
     trained = nomul(f"{command} --out @q.pt --json @q.json")

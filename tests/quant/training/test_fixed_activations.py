@@ -1,6 +1,7 @@
 """Fixed-point activations while training: the scheme's own codes, and their gradient."""
 
 import numpy as np
+import pytest
 import torch
 from torch import nn
 
@@ -15,10 +16,11 @@ def test_values_are_those_of_the_format():
     assert np.array_equal(fix(x, 5).numpy(), expected)
 
 
-def test_the_gradient_ends_where_codes_saturate():
+@pytest.mark.parametrize(("sign", "expected"), [(1, [0, 1, 1, 1, 1]), (-1, [-1, -1, -1, -1, 0])])
+def test_the_gradient_leads_what_saturates_back_but_no_further(sign, expected):
     x = torch.tensor([-4.5, -3.99, 0.013, 3.9, 4.2], requires_grad=True)
-    fix(x, 5).sum().backward()
-    assert x.grad is not None and x.grad.tolist() == [0, 1, 1, 1, 0]
+    (sign * fix(x, 5)).sum().backward()
+    assert x.grad is not None and x.grad.tolist() == expected
 
 
 def test_layers_read_rounded_values_until_it_is_removed():
