@@ -9,6 +9,7 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
+from nomul.codebooks import codebook_table
 from nomul.images import DATASETS
 from nomul.output import console, stage
 from nomul.verb import OutputFile, Verb
@@ -49,7 +50,7 @@ class Pair(click.ParamType):
     "--method",
     default="float",
     show_default=True,
-    help="float, or nbq: signed powers of two (docs/training.md).",
+    help="float, nbq: signed powers of two, or clipq: a codebook a layer (docs/training.md).",
 )
 @click.option("--bits", type=int, help="Width of a weight, for methods that have one.")
 @click.option(
@@ -141,7 +142,7 @@ def command(
     from quant.training.data import TrainingData
     from quant.training.loop import Epoch, train
     from quant.training.methods import find_method
-    from quant.training.trained import save_trained
+    from quant.training.trained import codebooks, save_trained
 
     trainable = find_trainable(network)
     cls = find_method(method)
@@ -197,6 +198,7 @@ def command(
     checkpoint.unlink(missing_ok=True)
     accuracy = log[-1]["test_accuracy"]
     console.print(f"Weights: {out}, {accuracy:.2f} % of the test images", soft_wrap=True)
+    coded = codebooks(trained)
     return {
         "command": command_line(),
         "network": network,
@@ -205,6 +207,7 @@ def command(
         "images": name,
         "test_accuracy": accuracy,
         "epochs": log,
+        **({} if coded is None else {"codebooks": codebook_table(coded, out)}),
     }
 
 

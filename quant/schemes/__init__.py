@@ -22,23 +22,37 @@ from quant.numbers import Format
 __all__ = ["Activations", "Scheme", "find_scheme"]
 
 # What may follow the name of any scheme.
-SUFFIX = "(a(?=[4-7]|log)(?P<activation_bits>[4-7])?(?P<activation_log>log)?)?"
-SUFFIX_USAGE = "; behind it a<bits> (4..7), alog or a<bits>log for activations"
+SUFFIX = (
+    "(a(?=[4-7]|log)(?P<activation_bits>[4-7])?(?P<activation_log>log)?"
+    "|q(?P<activation_fraction>[0-7]))?"
+)
+SUFFIX_USAGE = (
+    "; behind it a<bits> (4..7), alog or a<bits>log for activations, or q<n> (0..7) for signed "
+    "ones with n bits behind the point"
+)
 
 
 @dataclass(frozen=True)
 class Activations:
-    """Codes of activations: their width, and whether unsigned ones are logarithmic."""
+    """Codes of activations: their width, and whether unsigned ones are logarithmic.
+
+    With a ``fraction`` all tensors are signed and have so many bits behind the point.
+    """
 
     bits: int = 8
     logarithmic: bool = False
+    fraction: int | None = None
 
     def format(self, signed: bool, fraction: int) -> Format:
-        """The format of a tensor that a layer makes.
+        """The format of a tensor that calibration gives this sign and fraction.
 
         >>> Activations(8, True).format(False, 5)
         Format(bits=8, signed=False, fraction=5, logarithmic=True)
+        >>> Activations(8, fraction=5).format(False, 7)
+        Format(bits=8, signed=True, fraction=5, logarithmic=False)
         """
+        if self.fraction is not None:
+            return Format(self.bits, True, self.fraction)
         return Format(self.bits, signed, fraction, self.logarithmic and not signed)
 
 
@@ -87,7 +101,9 @@ def find_scheme(name: str) -> Scheme:
     choices = [Named(cls.pattern + SUFFIX, cls.usage, cls) for cls in _concrete(Scheme)]  # type: ignore[type-abstract]
     cls, parameters = find("scheme", name, choices, SUFFIX_USAGE)
     bits = int(parameters.pop("activation_bits", 8))
-    activations = Activations(bits, parameters.pop("activation_log", None) is not None)
+    logarithmic = parameters.pop("activation_log", None) is not None
+    fixed = parameters.pop("activation_fraction", None)
+    activations = Activations(bits, logarithmic, None if fixed is None else int(fixed))
     return cls(name, activations, **parameters)
 
 

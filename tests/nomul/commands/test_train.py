@@ -72,6 +72,33 @@ def test_float_then_quantized_then_integers(nomul, data, tmp_path):
     assert {layer["passes"] for layer in compiled["layers"]} <= {1, None}
 
 
+def test_codebooks_on_their_way_to_integers(nomul, data, tmp_path):
+    floats = nomul("train --epochs 10 --learning-rate 0.05 --out @f.pt")
+    assert floats.exit_code == 0, floats.output
+    command = "train --method clipq --bits 2 --option activations=q5 --from @f.pt --epochs 3"
+    trained = nomul(f"{command} --out @q.pt --json @q.json")
+    assert trained.exit_code == 0, trained.output
+    assert "Codebooks: 15,6" in trained.stdout
+    figures = json.loads((tmp_path / "q.json").read_text())
+    total = figures["codebooks"]["total"]
+    assert figures["test_accuracy"] > 80
+    assert total["weights"] == 61_470 and total["zeros"] >= 0.2 * total["weights"]
+    assert total["compression"] > 15 and total["file_bytes"] < total["bytes"] + 10_000
+    assert total["file_bytes"] == (tmp_path / "q.pt").stat().st_size
+    command = f"quantize @q.pt --scheme clipq2q5 --images mnist --count 32 --data {data}"
+    made = nomul(f"{command} -o @q.qgraph")
+    assert made.exit_code == 0, made.output
+    layers = [x for x in QuantizedGraph.load(tmp_path / "q.qgraph").layers if isinstance(x, QConv)]
+    books = [layer["codebook"] for layer in figures["codebooks"]["layers"].values()]
+    for layer, book in zip(layers, books, strict=True):
+        assert set(np.unique(layer.weight)) <= set(book) and len(book) <= 4
+        assert (layer.format.signed, layer.format.fraction) == (True, 5)
+    refused = nomul(command.replace("clipq2q5", "clipq1") + " -o @r.qgraph")
+    assert refused.exit_code == 1 and "of no codebook of 1 values of 8 bits" in " ".join(
+        refused.stderr.split()
+    )
+
+
 def test_resumes_to_the_same_weights(nomul, tmp_path, monkeypatch):
     common = "train --epochs 3 --learning-rate 0.05 --threads 1"
     assert nomul(f"{common} --out @a.pt").exit_code == 0
@@ -96,8 +123,9 @@ def test_resumes_to_the_same_weights(nomul, tmp_path, monkeypatch):
     [
         ("--network vgg --epochs 1", "no network 'vgg' can be trained; choose one of resnet20"),
         ("--epochs 0", "epochs is 0; give 1 or more"),
-        ("--epochs 1 --method none", "no training method 'none'; choose one of: float, nbq"),
+        ("--epochs 1 --method none", "no training method 'none'; choose one of: clipq, float"),
         ("--epochs 1 --bits 3", "the method has no option bits; it has: none"),
+        ("--epochs 1 --method clipq --bits 6", "an index of 6 bits is no codebook's; give 1 to 5"),
         ("--epochs 1 --method nbq --option shares=1", "the method has no option shares; it has"),
         ("--epochs 1 --from @none.pt", "none.pt does not exist"),
         ("--epochs 1 --from @resnet8.pt", "holds a resnet8, not a lenet; give weights of the same"),

@@ -8,7 +8,8 @@ from quant.errors import NoMulError
 from quant.networks import NETWORKS
 from quant.training.checkpoint import save_tensors
 from quant.training.folding import fold_batch_norms
-from quant.training.trained import load_trained, save_trained
+from quant.training.methods.clipq import ClipQ, ClipQOptions
+from quant.training.trained import codebooks, load_trained, save_trained
 
 
 @pytest.mark.parametrize("folded", [False, True])
@@ -25,6 +26,24 @@ def test_what_is_saved_comes_back(name, folded, tmp_path):
     assert not found.model.training
     with torch.no_grad():
         assert torch.equal(found.model(x), model(x))
+
+
+def test_codebooks_are_stored_as_packed_indices(tmp_path):
+    torch.manual_seed(0)
+    model = NETWORKS["lenet"].make().eval()
+    assert codebooks(model) is None
+    save_trained(tmp_path / "float.pt", "lenet", model)
+    method = ClipQ(ClipQOptions(bits=2))
+    plain = method.finish(method.wrap(model, torch.empty(2, 1, 28, 28)))
+    save_trained(tmp_path / "coded.pt", "lenet", plain)
+    found = load_trained(tmp_path / "coded.pt").model.state_dict()
+    for name, tensor in plain.state_dict().items():
+        assert torch.equal(found[name], tensor)
+    assert set(codebooks(plain) or {}) == {
+        f"{x}.weight" for x in dict(model.named_children()) if x != "pool"
+    }
+    before, after = ((tmp_path / f"{x}.pt").stat().st_size for x in ("float", "coded"))
+    assert after < before / 8
 
 
 def test_what_is_refused(tmp_path):

@@ -4,13 +4,17 @@ import pytest
 
 from quant.errors import NoMulError
 from quant.training.methods import find_method
+from quant.training.methods.clipq import ClipQ
 from quant.training.methods.float import Float
 from quant.training.methods.nbq import NBitOptions, NBitTraining
 
 
 def test_methods_by_name():
-    assert find_method("float") is Float and find_method("nbq") is NBitTraining
-    with pytest.raises(NoMulError, match="no training method 'none'; choose one of: float, nbq"):
+    found = {"float": Float, "nbq": NBitTraining, "clipq": ClipQ}
+    assert {name: find_method(name) for name in found} == found
+    with pytest.raises(
+        NoMulError, match="no training method 'none'; choose one of: clipq, float, nbq"
+    ):
         find_method("none")
 
 
