@@ -52,7 +52,8 @@ def tile_control(
         swap.eq(activations.valid & first & full & ready),
     ]
     with m.If(weights.valid & ~full):
-        m.d.sync += [loaded.eq(loaded + 1), full.eq(loaded == last)]
+        # The first count that has all the ones of the last is the last: cheaper than equality.
+        m.d.sync += [loaded.eq(loaded + 1), full.eq((loaded | ~last).all())]
     with m.If(activations.valid & activations.ready):
         m.d.sync += remaining.eq(Mux(first, engine.settings.last_vector, remaining) - 1)
     with m.If(swap | engine.start):
