@@ -27,8 +27,23 @@ from compiler.tensor import PlacedTensor
 from compiler.tiles import Tile
 from quant.errors import NoMulError
 from quant.graph import Window
+from rtl.isa import COUNT
 
-__all__ = ["Convolution", "EngineRun", "Mapping", "find"]
+__all__ = [
+    "LARGEST_COUNT",
+    "RUN_OVERHEAD",
+    "Convolution",
+    "EngineRun",
+    "Mapping",
+    "Timing",
+    "find",
+    "tile_period",
+]
+
+LARGEST_COUNT = 1 << COUNT.width
+"""Most iterations of a loop."""
+RUN_OVERHEAD = 30
+"""Cycles of a run besides its sums, nearly: only choices between mappings depend on it."""
 
 
 @dataclass(frozen=True)
@@ -129,6 +144,15 @@ class Timing:
         rows = np.arange(self.skip_rows, self.vectors // self.columns)
         columns = np.arange(self.skip_columns, self.columns)
         return (rows[:, None] * self.columns + columns).reshape(-1)
+
+
+def tile_period(words: int, vectors: int) -> int:
+    """Fewest cycles from the first vector of a tile to that of the next.
+
+    The ``words`` of weights of the next are loaded, from the cycle after the first vector on, while
+    the ``vectors`` of this one are taken: see :func:`rtl.tile_control.tile_control`.
+    """
+    return max(vectors, words + 1)
 
 
 def find(engine: str):

@@ -17,7 +17,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from compiler.layout import Unfolding
-from compiler.mapping import Convolution, EngineRun, Mapping, Timing
+from compiler.mapping import (
+    LARGEST_COUNT,
+    RUN_OVERHEAD,
+    Convolution,
+    EngineRun,
+    Mapping,
+    Timing,
+    tile_period,
+)
 from compiler.mapping.flat import flattened
 from compiler.mapping.reading import NOTHING, InputBlocks
 from compiler.mapping.sweep import Sweep, sweeps
@@ -29,16 +37,10 @@ from quant.errors import NoMulError
 from quant.quantized import QConv
 from rtl.architecture import Architecture, Memory
 from rtl.convolver.engine import Convolver, ConvolverConfig
-from rtl.isa import COUNT, LEVELS, Nest
+from rtl.isa import LEVELS, Nest
 from rtl.packing import pack
 
 __all__ = ["Passes", "map_with", "timing", "unfolding_of"]
-
-LARGEST_COUNT = 1 << COUNT.width
-SWAP = 1
-"""Cycles between the first vector of a tile and the first word of the next that is loaded."""
-RUN_OVERHEAD = 30
-"""Cycles of a run besides its sums, nearly: only choices depend on it."""
 
 Passes = Callable[[Architecture, str, np.ndarray], tuple[list[int], np.ndarray]]
 """Left shifts of the passes that make a layer's weights, and ``[passes, *weights.shape]``."""
@@ -55,7 +57,7 @@ def timing(config: ConvolverConfig, run: Run) -> Timing:
     return Timing(
         config.outputs,
         settings["last_vector"] + 1,
-        max(settings["last_vector"] + 1, config.outputs + SWAP),
+        tile_period(config.outputs, settings["last_vector"] + 1),
         config.latency,
         settings["last_column"] + 1,
         settings["skip_rows"],
@@ -144,7 +146,7 @@ class Plan:
         for tile, parts in self.boxes(memory.accumulator_words):
             rows = tile.rows // parts
             vectors = self.vectors(rows, tile.columns)
-            each = max(vectors, config.outputs + SWAP)
+            each = tile_period(config.outputs, vectors)
             tiles = self.passes * (1 if self.kept else self.steps)
             count = parts * tile.groups
             drain = tile.members * rows * tile.columns

@@ -21,20 +21,24 @@ from typing import Protocol
 
 import numpy as np
 
-from compiler.mapping import Convolution, EngineRun, Mapping, Timing
+from compiler.mapping import (
+    LARGEST_COUNT,
+    RUN_OVERHEAD,
+    Convolution,
+    EngineRun,
+    Mapping,
+    Timing,
+    tile_period,
+)
 from compiler.mapping.flat import flattened
 from compiler.mapping.reading import InputBlocks, Reading, readings
 from compiler.mapping.weights import Coding, weight_tiles
 from compiler.nest import Level, Vector, Walk
 from compiler.tiles import Tile
 from rtl.architecture import Architecture
-from rtl.isa import COUNT, LEVELS, Nest
+from rtl.isa import LEVELS, Nest
 
 __all__ = ["Columns", "Encoder", "map_with", "plans", "tile_timing"]
-
-LARGEST_COUNT = 1 << COUNT.width
-SWAP = 1
-"""Cycles between the first vector of a tile and the first word of the next that is loaded."""
 
 
 class Columns(Protocol):
@@ -72,7 +76,7 @@ Encoder = Callable[[Architecture, str, np.ndarray], Coding]
 def tile_timing(config: Columns, vectors: int, split: int) -> Timing:
     """Timing of tiles for ``split`` blocks that serve ``vectors`` vectors each."""
     load = config.lanes * split
-    return Timing(max(load, config.ready), vectors, max(vectors, load + SWAP), config.latency)
+    return Timing(max(load, config.ready), vectors, tile_period(load, vectors), config.latency)
 
 
 @dataclass(frozen=True)
@@ -152,10 +156,6 @@ class Plan:
             last = first + (count - 1) * tiles * time.tile
             total += RUN_OVERHEAD + max(first + count * drain, last + drain)
         return total
-
-
-RUN_OVERHEAD = 30
-"""Cycles of a run besides its sums, nearly: only choices depend on it."""
 
 
 def map_with(encoder: Encoder, architecture: Architecture, convolution: Convolution) -> Mapping:

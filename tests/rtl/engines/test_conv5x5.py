@@ -8,6 +8,7 @@ from rtl.codebook.multiples import CODE_BITS, ENTRIES, VALUE_BITS, VALUES
 from rtl.engines.conv5x5 import Conv5x5, Conv5x5Config
 from rtl.packing import pack
 from sim.bench import Bench, plain
+from tests.engine_runs import sums_after_an_abandoned_run
 
 SIZES = [
     Conv5x5Config(5, 1, 4, 4),
@@ -90,6 +91,19 @@ def test_sums(config):
         second = random_run(config, 2, 9, 1 - split % 2, split, seed=split + 7)
         run(config, first, second)
         run(config, first, stall=0.4, seed=split)
+
+
+def test_start_forgets_half_a_tile():
+    """A run begins with its own weights and tables whatever the run before left."""
+    config = SIZES[0]
+    settings, codes, activations = random_run(config, 2, 3)
+    expected = expected_sums(config, settings, codes, activations)
+    # A tile, two of its three words, and half of the next tile.
+    left = codes[::-1][: config.lanes], activations[::-1][:2], codes[::-1][: config.lanes // 2]
+    got = sums_after_an_abandoned_run(
+        Conv5x5(config), settings, left, codes, activations, len(expected)
+    )
+    assert got == expected.tolist()
 
 
 @pytest.mark.parametrize("signed", [0, 1])

@@ -10,6 +10,7 @@ from rtl.engines.svpe import Svpe, SvpeConfig
 from rtl.engines.vpe import Vpe, VpeConfig
 from rtl.packing import pack
 from sim.bench import Bench, plain
+from tests.engine_runs import sums_after_an_abandoned_run
 
 SVPE = SvpeConfig(4, 2, 2, 3, 16, "n3", 8)
 VPE = VpeConfig(4, 2, 2, 3, 16, "s4", 8)
@@ -238,32 +239,9 @@ def test_start_forgets_what_was_loaded(config):
     engine = ENGINES[type(config)]
     dut, codes = engine(config), codes_of(config, weights)
     expected = engine.model(config, settings, pack(codes, config.code_bits), activations)
-    bench, got = Bench(dut), []
-
-    async def testbench(ctx):
-        ctx.set(dut.settings, settings)
-        # A tile, seven of its words, and some words of the next tile.
-        await bench.send(ctx, dut.weights, codes[::-1])
-        await bench.send(ctx, dut.activations, activations[:7])
-        await bench.send(ctx, dut.weights, codes[::-1][:3])
-        await ctx.tick().repeat(config.latency)
-        ctx.set(dut.start, 1)
-        await ctx.tick()
-        ctx.set(dut.start, 0)
-        await bench.send(ctx, dut.weights, codes)
-
-    async def activate(ctx):
-        await ctx.tick().until(dut.start)
-        await bench.send(ctx, dut.activations, activations)
-
-    async def collect(ctx):
-        await ctx.tick().until(dut.start)
-        while len(got) < len(expected):
-            *_, valid, word = await ctx.tick().sample(dut.valid, dut.sums)
-            if valid:
-                got.append(plain(word))
-
-    bench.run(testbench, activate, collect)
+    # A tile, seven of its words, and some words of the next tile.
+    left = codes[::-1], activations[:7], codes[::-1][:3]
+    got = sums_after_an_abandoned_run(dut, settings, left, codes, activations, len(expected))
     assert got == expected.tolist()
 
 

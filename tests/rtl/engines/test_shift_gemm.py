@@ -8,6 +8,7 @@ from rtl.columns.plan import PLANS
 from rtl.engines.shift_gemm import ShiftGemm, ShiftGemmConfig
 from rtl.packing import pack
 from sim.bench import Bench, plain
+from tests.engine_runs import sums_after_an_abandoned_run
 
 SIZES = [
     ShiftGemmConfig(4, 1, 4, "w3", 0, 4),
@@ -158,34 +159,9 @@ def test_start_forgets_half_a_tile():
     dut = ShiftGemm(config)
     words = pack(codes, config.plan.format.bits)
     expected = ShiftGemm.model(config, settings, words, activations)
-    bench = Bench(dut)
-    got = []
-
-    async def testbench(ctx):
-        ctx.set(dut.settings, settings)
-        # A tile, two of its three words, and half of the next tile.
-        await bench.send(ctx, dut.weights, codes[::-1][:4])
-        await bench.send(ctx, dut.activations, activations[::-1][:2])
-        await bench.send(ctx, dut.weights, codes[::-1][:2])
-        await ctx.tick().repeat(config.latency)
-        ctx.set(dut.start, 1)
-        await ctx.tick()
-        ctx.set(dut.start, 0)
-        await bench.send(ctx, dut.weights, codes)
-
-    async def activate(ctx):
-        # Behind the words of the run that was given up.
-        await ctx.tick().until(dut.start)
-        await bench.send(ctx, dut.activations, activations)
-
-    async def collect(ctx):
-        await ctx.tick().until(dut.start)
-        while len(got) < len(expected):
-            *_, valid, word = await ctx.tick().sample(dut.valid, dut.sums)
-            if valid:
-                got.append(plain(word))
-
-    bench.run(testbench, activate, collect)
+    # A tile, two of its three words, and half of the next tile.
+    left = codes[::-1][:4], activations[::-1][:2], codes[::-1][:2]
+    got = sums_after_an_abandoned_run(dut, settings, left, codes, activations, len(expected))
     assert got == expected.tolist()
 
 
