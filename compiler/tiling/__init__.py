@@ -1,0 +1,1 @@
+"""Networks larger than a machine's memories: layers cut into tiles that fit."""
