@@ -6,6 +6,9 @@ it only this:
 ``map_convolution(architecture, convolution)``
     A :class:`Mapping` of a :class:`Convolution`. Errors: :class:`NoMulError` that names the layer,
     what the engine cannot do and the remedy.
+``outline(architecture, convolution, passes)``
+    The same mapping for so many passes, whatever the weights: its image is zeros that take no
+    memory, its shifts and corrections are 0.
 ``unfolding_of(layer, lanes)``
     How an image that only the convolution ``layer`` reads is stored: an
     :class:`~compiler.layout.Unfolding`.

@@ -30,7 +30,7 @@ from compiler.tiles import Tile
 from rtl.architecture import Architecture
 from rtl.isa import COUNT, LEVELS, Nest
 
-__all__ = ["Columns", "Encoder", "map_with", "plans", "tile_timing"]
+__all__ = ["Columns", "Encoder", "map_with", "outline_with", "plans", "tile_timing"]
 
 LARGEST_COUNT = 1 << COUNT.width
 SWAP = 1
@@ -187,6 +187,14 @@ def map_with(encoder: Encoder, architecture: Architecture, convolution: Convolut
             for tile, parts in plan.boxes(accumulators)
         ),
     )
+
+
+def outline_with(
+    settings: dict[str, int], architecture: Architecture, convolution: Convolution, passes: int
+) -> Mapping:
+    """``outline`` of an engine, see :mod:`compiler.mapping`."""
+    coding = Coding([0] * passes, None, 0, np.asarray, np.asarray, 0, settings)
+    return map_with(lambda *_: coding, architecture, convolution)
 
 
 def plans(
