@@ -10,7 +10,7 @@ from functools import partial
 import numpy as np
 
 from compiler.mapping import Timing
-from compiler.mapping.gemm import map_with, outline_with, tile_timing
+from compiler.mapping.gemm import map_with, outline_with, tile_timing, ways
 from compiler.mapping.weights import Coding
 from compiler.rewrite import unfolding_of
 from compiler.settings import Run
@@ -20,7 +20,7 @@ from rtl.codebook.multiples import CODE_BITS, VALUE_BITS, VALUES
 from rtl.engines.conv5x5 import Conv5x5, Conv5x5Config
 from rtl.isa import MAX_PASSES
 
-__all__ = ["codebook_of", "coding", "map_convolution", "outline", "timing", "unfolding_of"]
+__all__ = ["codebook_of", "coding", "map_convolution", "outline", "timing", "unfolding_of", "ways"]
 
 DIGITS = np.array([-1, 1, 2])
 DIGIT_BITS = 2

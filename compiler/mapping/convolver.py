@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from compiler.layout import Unfolding
-from compiler.mapping import Convolution, EngineRun, Mapping, Timing
+from compiler.mapping import Convolution, EngineRun, Mapping, Timing, Way
 from compiler.mapping.flat import flattened
 from compiler.mapping.reading import NOTHING, InputBlocks
 from compiler.mapping.sweep import Sweep, sweeps
@@ -33,7 +33,7 @@ from rtl.convolver.engine import Convolver, ConvolverConfig
 from rtl.isa import COUNT, LEVELS, Nest
 from rtl.packing import pack
 
-__all__ = ["Passes", "map_with", "outline", "timing", "unfolding_of"]
+__all__ = ["Passes", "map_with", "outline", "timing", "unfolding_of", "ways"]
 
 LARGEST_COUNT = 1 << COUNT.width
 SWAP = 1
@@ -202,6 +202,20 @@ def map_with(passes: Passes, architecture: Architecture, convolution: Convolutio
 def outline(architecture: Architecture, convolution: Convolution, passes: int) -> Mapping:
     """See :mod:`compiler.mapping`."""
     return map_with(lambda *_: ([0] * passes, None), architecture, convolution)
+
+
+def ways(config: ConvolverConfig, convolution: Convolution, uniform: bool) -> list[Way]:
+    """See :mod:`compiler.mapping`."""
+    flat = flattened(convolution)
+    found = []
+    for task in [convolution] if flat is convolution else [convolution, flat]:
+        reads = InputBlocks.of_groups(task, config.groups)
+        for sweep in sweeps(task, reads, config.kernel, config.words):
+            kept = uniform and not sweep.lines and sweep.reading.alike
+            skipped = sweep.skip_rows, sweep.skip_columns
+            steps = sweep.reading.steps
+            found.append(Way(steps, kept, config.groups, 1, 0, sweep.lines, *skipped))
+    return found
 
 
 def plans(

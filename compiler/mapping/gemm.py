@@ -21,7 +21,7 @@ from typing import Protocol
 
 import numpy as np
 
-from compiler.mapping import Convolution, EngineRun, Mapping, Timing
+from compiler.mapping import Convolution, EngineRun, Mapping, Timing, Way
 from compiler.mapping.flat import flattened
 from compiler.mapping.reading import InputBlocks, Reading, readings
 from compiler.mapping.weights import Coding, weight_tiles
@@ -30,7 +30,7 @@ from compiler.tiles import Tile
 from rtl.architecture import Architecture
 from rtl.isa import COUNT, LEVELS, Nest
 
-__all__ = ["Columns", "Encoder", "map_with", "outline_with", "plans", "tile_timing"]
+__all__ = ["Columns", "Encoder", "map_with", "outline_with", "plans", "tile_timing", "ways"]
 
 LARGEST_COUNT = 1 << COUNT.width
 SWAP = 1
@@ -195,6 +195,23 @@ def outline_with(
     """``outline`` of an engine, see :mod:`compiler.mapping`."""
     coding = Coding([0] * passes, None, 0, np.asarray, np.asarray, 0, settings)
     return map_with(lambda *_: coding, architecture, convolution)
+
+
+def ways(config: Columns, convolution: Convolution, uniform: bool) -> list[Way]:
+    """See :mod:`compiler.mapping`."""
+    convolution = flattened(convolution)
+    reads = InputBlocks.of(convolution)
+    return [
+        Way(
+            reading.steps,
+            uniform and reading.alike,
+            split,
+            config.groups // split,
+            config.ready,
+        )
+        for split in splits(config, convolution, reads)
+        for reading in readings(convolution, reads, config.vector_words)
+    ]
 
 
 def plans(

@@ -5,7 +5,7 @@ from functools import partial
 import numpy as np
 
 from compiler.mapping import Timing
-from compiler.mapping.gemm import map_with, outline_with, tile_timing
+from compiler.mapping.gemm import map_with, outline_with, tile_timing, ways
 from compiler.mapping.passes import choose_passes
 from compiler.mapping.weights import Coding
 from compiler.rewrite import unfolding_of
@@ -13,7 +13,7 @@ from compiler.settings import Run
 from rtl.architecture import Architecture
 from rtl.engines.shift_gemm import ShiftGemm, ShiftGemmConfig
 
-__all__ = ["coding", "map_convolution", "outline", "timing", "unfolding_of"]
+__all__ = ["coding", "map_convolution", "outline", "timing", "unfolding_of", "ways"]
 
 
 def coding(architecture: Architecture, name: str, weights: np.ndarray) -> Coding:

@@ -4,11 +4,11 @@ from functools import partial
 
 import numpy as np
 
-from compiler.mapping.convolver import map_with, outline, timing, unfolding_of
+from compiler.mapping.convolver import map_with, outline, timing, unfolding_of, ways
 from quant.errors import NoMulError
 from rtl.architecture import Architecture
 
-__all__ = ["map_convolution", "outline", "timing", "unfolding_of"]
+__all__ = ["map_convolution", "outline", "timing", "unfolding_of", "ways"]
 
 
 def passes(
