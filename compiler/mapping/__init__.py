@@ -9,6 +9,8 @@ it only this:
 ``outline(architecture, convolution, passes)``
     The same mapping for so many passes, whatever the weights: its image is zeros that take no
     memory, its shifts and corrections are 0.
+``count_passes(architecture, name, weights)``
+    Passes that integer weights take. Errors: as of ``map_convolution``.
 ``ways(config, convolution, uniform)``
     All ways to do a convolution, each a :class:`Way`, for models that choose among very many
     machines. Weights are not looked at: ``uniform`` says whether all positions of a kernel have

@@ -20,7 +20,7 @@ from rtl.codebook.multiples import CODE_BITS, VALUE_BITS, VALUES
 from rtl.engines.conv5x5 import Conv5x5, Conv5x5Config
 from rtl.isa import MAX_PASSES
 
-__all__ = ["codebook_of", "coding", "map_convolution", "outline", "timing", "unfolding_of", "ways"]
+__all__ = ["codebook_of", "coding", "count_passes", "map_convolution", "outline", "timing", "unfolding_of", "ways"]
 
 DIGITS = np.array([-1, 1, 2])
 DIGIT_BITS = 2
@@ -104,6 +104,11 @@ def coding(architecture: Architecture, name: str, weights: np.ndarray) -> Coding
         architecture.activation_bits,
         {f"value_{v}": int(value) & pattern for v, value in enumerate(book[1:])},
     )
+
+
+def count_passes(architecture: Architecture, name: str, weights: np.ndarray) -> int:
+    """See :mod:`compiler.mapping`."""
+    return len(coding(architecture, name, weights).shifts)
 
 
 def timing(config: Conv5x5Config, run: Run) -> Timing:

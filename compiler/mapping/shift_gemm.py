@@ -13,7 +13,7 @@ from compiler.settings import Run
 from rtl.architecture import Architecture
 from rtl.engines.shift_gemm import ShiftGemm, ShiftGemmConfig
 
-__all__ = ["coding", "map_convolution", "outline", "timing", "unfolding_of", "ways"]
+__all__ = ["coding", "count_passes", "map_convolution", "outline", "timing", "unfolding_of", "ways"]
 
 
 def coding(architecture: Architecture, name: str, weights: np.ndarray) -> Coding:
@@ -23,6 +23,11 @@ def coding(architecture: Architecture, name: str, weights: np.ndarray) -> Coding
     shifts, parts = choose_passes(architecture, fmt, name, weights)
     excess = partial(ShiftGemm.excess, config)
     return Coding(shifts, parts, fmt.bits, fmt.encode, excess, config.activation_bits)
+
+
+def count_passes(architecture: Architecture, name: str, weights: np.ndarray) -> int:
+    """See :mod:`compiler.mapping`."""
+    return len(coding(architecture, name, weights).shifts)
 
 
 def timing(config: ShiftGemmConfig, run: Run) -> Timing:

@@ -8,7 +8,7 @@ from compiler.mapping.convolver import map_with, outline, timing, unfolding_of, 
 from compiler.mapping.passes import choose_passes
 from rtl.architecture import Architecture
 
-__all__ = ["map_convolution", "outline", "timing", "unfolding_of", "ways"]
+__all__ = ["count_passes", "map_convolution", "outline", "timing", "unfolding_of", "ways"]
 
 
 def passes(
@@ -16,6 +16,11 @@ def passes(
 ) -> tuple[list[int], np.ndarray]:
     """See :func:`~compiler.mapping.passes.choose_passes`."""
     return choose_passes(architecture, architecture.engine_config.plan.format, name, weights)
+
+
+def count_passes(architecture: Architecture, name: str, weights: np.ndarray) -> int:
+    """See :mod:`compiler.mapping`."""
+    return len(passes(architecture, name, weights)[0])
 
 
 map_convolution = partial(map_with, passes)

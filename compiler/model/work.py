@@ -121,7 +121,7 @@ def work_of(
         task = Convolution(
             layer.name, layer.weight, window, layer.groups, source, output, *residual
         )
-        found = tuple(ways(task))
+        found = fewest_steps(ways(task))
     elif isinstance(layer, QMaxPool):
         window = layer.window
     return Work(
@@ -136,6 +136,14 @@ def work_of(
         ways=found,
         copies=window.positions,
     )
+
+
+def fewest_steps(ways: list[Way]) -> tuple[Way, ...]:
+    """Of ways that differ in their steps only, the one with the fewest."""
+    best: dict[Way, Way] = {}
+    for way in sorted(ways, key=lambda way: way.steps):
+        best.setdefault(replace(way, steps=0), way)
+    return tuple(best.values())
 
 
 def placed(prepared: Prepared, name: str) -> PlacedTensor:
