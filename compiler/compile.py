@@ -7,18 +7,19 @@ import numpy as np
 from compiler import mapping
 from compiler.cycles import predict
 from compiler.emit import Emitter, parameter_bits
-from compiler.lower import lower
+from compiler.lower import Mapper, lower
 from compiler.memory import allocate
 from compiler.prepare import Prepared, prepare
 from compiler.program import LayerRecord, Program
 from compiler.tensor import PlacedTensor
+from compiler.widths import check_sum, convolution_limits
 from quant.errors import NoMulError
 from quant.quantized import QConv, QuantizedGraph
 from rtl.architecture import Architecture, load_architecture
 from rtl.isa import LAYOUTS, Opcode
 from rtl.packing import pieces
 
-__all__ = ["compile"]
+__all__ = ["check_tensors", "compile", "emit", "prepare_for"]
 
 
 def compile(graph: QuantizedGraph, architecture: Architecture | str | Path) -> Program:
@@ -29,27 +30,15 @@ def compile(graph: QuantizedGraph, architecture: Architecture | str | Path) -> P
     """
     architecture = load_architecture(architecture)
     check_tensors(graph, architecture)
-    prepared = prepare(
-        graph,
-        architecture.lanes,
-        architecture.vector_words,
-        mapping.find(architecture.engine).unfolding_of,
-    )
-    tensors = place_tensors(graph, prepared, architecture)
-    limits = {name: (tensor.low, tensor.high) for name, tensor in prepared.tensors.items()}
-    emitter = Emitter(architecture, tensors, limits)
-    steps = iter(prepared.steps)
-    step = next(steps, None)
-    ends = []
-    for owner, layer in enumerate(graph.layers):
-        first = emitter.runs
-        while step is not None and step.owner == owner:
-            emitter.begin(layer.name, owner)
-            lower(emitter, step.layer)
-            step = next(steps, None)
-        ends.append((first, emitter.runs))
-    emitter.finish()
-
+    engine = mapping.find(architecture.engine)
+    prepared = prepare_for(graph, architecture)
+    for step in prepared.steps:
+        if isinstance(step.layer, QConv):
+            source = prepared.tensors[step.layer.inputs[0]]
+            sums = convolution_limits(step.layer, (source.low, source.high))
+            check_sum(step.layer.name, sums, architecture.accumulator_bits)
+    emitter, ends = emit(graph, architecture, prepared, engine.map_convolution)
+    tensors = emitter.tensors
     cycles = predict(architecture, emitter.instructions)
     layers = [
         LayerRecord(
@@ -81,6 +70,34 @@ def compile(graph: QuantizedGraph, architecture: Architecture | str | Path) -> P
         layers=tuple(layers),
         cycles=cycles.total,
     )
+
+
+def prepare_for(graph: QuantizedGraph, architecture: Architecture) -> Prepared:
+    """Steps and layouts as the engine's mapping wants them."""
+    unfolding_of = mapping.find(architecture.engine).unfolding_of
+    return prepare(graph, architecture.lanes, architecture.vector_words, unfolding_of)
+
+
+def emit(
+    graph: QuantizedGraph, architecture: Architecture, prepared: Prepared, mapper: Mapper
+) -> tuple[Emitter, list[tuple[int, int]]]:
+    """All instructions and images, and of each layer the first run and that behind its last.
+
+    Errors: as of :func:`compile`.
+    """
+    emitter = Emitter(architecture, place_tensors(graph, prepared, architecture))
+    steps = iter(prepared.steps)
+    step = next(steps, None)
+    ends = []
+    for owner, layer in enumerate(graph.layers):
+        first = emitter.runs
+        while step is not None and step.owner == owner:
+            emitter.begin(layer.name, owner)
+            lower(emitter, step.layer, mapper)
+            step = next(steps, None)
+        ends.append((first, emitter.runs))
+    emitter.finish()
+    return emitter, ends
 
 
 def image(parts: list[np.ndarray], bits: int) -> np.ndarray:

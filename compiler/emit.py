@@ -52,19 +52,11 @@ class Emitter:
     ----------
     architecture : Architecture
     tensors : dict of name to PlacedTensor
-    limits : dict of name to (low, high)
-        The codes that a tensor can have.
     """
 
-    def __init__(
-        self,
-        architecture: Architecture,
-        tensors: dict[str, PlacedTensor],
-        limits: dict[str, tuple[int, int]],
-    ) -> None:
+    def __init__(self, architecture: Architecture, tensors: dict[str, PlacedTensor]) -> None:
         self.architecture = architecture
         self.tensors = tensors
-        self.limits = limits
         self.instructions: list[int] = []
         self.runs = 0
         self.passes: dict[int, int] = {}

@@ -4,13 +4,12 @@ from collections.abc import Callable
 
 import numpy as np
 
-from compiler import mapping
 from compiler.emit import Emitter, pack_parameters
-from compiler.mapping import Convolution
+from compiler.mapping import Convolution, Mapping
 from compiler.nest import Level, Vector, Walk
 from compiler.settings import encode_fields
 from compiler.tiles import Tile, tiles
-from compiler.widths import check_shift, check_sum, convolution_limits, residual_shifts
+from compiler.widths import check_shift, residual_shifts
 from quant.errors import NoMulError
 from quant.graph import Window
 from quant.quantized import (
@@ -22,22 +21,30 @@ from quant.quantized import (
     QUpsample,
 )
 from rtl import engines
+from rtl.architecture import Architecture
 from rtl.isa import COUNT, Nest, Opcode, Path
 
-__all__ = ["lower"]
+__all__ = ["Mapper", "lower"]
 
 LARGEST_COUNT = 1 << COUNT.width
 
 
-def lower(emitter: Emitter, layer: QLayer) -> None:
-    """Emit the runs of a layer.
+Mapper = Callable[[Architecture, Convolution], Mapping]
+"""What puts a convolution onto the engine."""
+
+
+def lower(emitter: Emitter, layer: QLayer, mapper: Mapper) -> None:
+    """Emit the runs of a layer; those of a convolution are the mapper's.
 
     Errors: :class:`NoMulError` that names the layer where the machine cannot do it.
     """
-    LOWERINGS[type(layer)](emitter, layer)
+    if isinstance(layer, QConv):
+        convolution(emitter, layer, mapper)
+    else:
+        LOWERINGS[type(layer)](emitter, layer)
 
 
-def convolution(emitter: Emitter, layer: QConv) -> None:
+def convolution(emitter: Emitter, layer: QConv, mapper: Mapper) -> None:
     """On the engine: weights, parameters, and a run for each tile."""
     architecture = emitter.architecture
     source, output = emitter.tensors[layer.inputs[0]], emitter.tensors[layer.name]
@@ -47,11 +54,7 @@ def convolution(emitter: Emitter, layer: QConv) -> None:
         left, right = residual_shifts(layer.name, layer.shift, layer.residual_shift)
     for extreme in (layer.shift.min(), layer.shift.max()):
         check_shift(layer.name, "shift", int(extreme) - right)
-    sums = convolution_limits(layer, emitter.limits[layer.inputs[0]])
-    check_sum(layer.name, sums, architecture.accumulator_bits)
-
-    engine = mapping.find(architecture.engine)
-    mapped = engine.map_convolution(
+    mapped = mapper(
         architecture,
         Convolution(layer.name, layer.weight, layer.window, layer.groups, source, output, residual),
     )
@@ -229,7 +232,6 @@ def bypass(
 
 
 LOWERINGS: dict[type[QLayer], Callable] = {
-    QConv: convolution,
     QMaxPool: max_pool,
     QAdd: add,
     QUpsample: upsample,

@@ -6,6 +6,15 @@ it only this:
 ``map_convolution(architecture, convolution)``
     A :class:`Mapping` of a :class:`Convolution`. Errors: :class:`NoMulError` that names the layer,
     what the engine cannot do and the remedy.
+``outline(architecture, convolution, passes)``
+    The same mapping for so many passes, whatever the weights: its image is zeros that take no
+    memory, its shifts and corrections are 0.
+``count_passes(architecture, name, weights)``
+    Passes that integer weights take. Errors: as of ``map_convolution``.
+``ways(config, convolution, uniform)``
+    All ways to do a convolution, each a :class:`Way`, for models that choose among very many
+    machines. Weights are not looked at: ``uniform`` says whether all positions of a kernel have
+    the same.
 ``unfolding_of(layer, lanes)``
     How an image that only the convolution ``layer`` reads is stored: an
     :class:`~compiler.layout.Unfolding`.
@@ -36,6 +45,7 @@ __all__ = [
     "EngineRun",
     "Mapping",
     "Timing",
+    "Way",
     "find",
     "tile_period",
 ]
@@ -153,6 +163,36 @@ def tile_period(words: int, vectors: int) -> int:
     the ``vectors`` of this one are taken: see :func:`rtl.tile_control.tile_control`.
     """
     return max(vectors, words + 1)
+
+
+@dataclass(frozen=True)
+class Way:
+    """One way to do a convolution: what its cycles hang on.
+
+    Parameters
+    ----------
+    steps : int
+        Vectors, or sweeps, of a word of sums in a pass.
+    kept : bool
+        Whether one tile of weights serves all steps of a pass.
+    split, pixels : int
+        Blocks, and neighbouring columns, of a word of sums.
+    ready : int
+        Fewest cycles from the first word of weights to the first vector.
+    lines : bool
+        Whether windows come from line buffers, which then hold a row of the sweep.
+    skip_rows, skip_columns : int
+        By how much a sweep is larger than the output.
+    """
+
+    steps: int
+    kept: bool
+    split: int
+    pixels: int
+    ready: int = 0
+    lines: bool = False
+    skip_rows: int = 0
+    skip_columns: int = 0
 
 
 def find(engine: str):

@@ -10,7 +10,7 @@ from functools import partial
 import numpy as np
 
 from compiler.mapping import Timing
-from compiler.mapping.gemm import map_with, tile_timing
+from compiler.mapping.gemm import map_with, outline_with, tile_timing, ways
 from compiler.mapping.weights import Coding
 from compiler.rewrite import unfolding_of
 from compiler.settings import Run
@@ -20,7 +20,16 @@ from rtl.codebook.multiples import CODE_BITS, VALUE_BITS, VALUES
 from rtl.engines.conv5x5 import Conv5x5, Conv5x5Config
 from rtl.isa import MAX_PASSES
 
-__all__ = ["codebook_of", "coding", "map_convolution", "timing", "unfolding_of"]
+__all__ = [
+    "codebook_of",
+    "coding",
+    "count_passes",
+    "map_convolution",
+    "outline",
+    "timing",
+    "unfolding_of",
+    "ways",
+]
 
 DIGITS = np.array([-1, 1, 2])
 DIGIT_BITS = 2
@@ -106,6 +115,11 @@ def coding(architecture: Architecture, name: str, weights: np.ndarray) -> Coding
     )
 
 
+def count_passes(architecture: Architecture, name: str, weights: np.ndarray) -> int:
+    """See :mod:`compiler.mapping`."""
+    return len(coding(architecture, name, weights).shifts)
+
+
 def timing(config: Conv5x5Config, run: Run) -> Timing:
     """See :mod:`compiler.mapping`: a tile of weights is loaded while the one before it works."""
     settings = run.engine_settings(Conv5x5.Settings)
@@ -113,3 +127,4 @@ def timing(config: Conv5x5Config, run: Run) -> Timing:
 
 
 map_convolution = partial(map_with, coding)
+outline = partial(outline_with, {f"value_{v}": 0 for v in range(VALUES)})

@@ -24,11 +24,13 @@ from compiler.mapping import (
     EngineRun,
     Mapping,
     Timing,
+    Way,
     tile_period,
 )
 from compiler.mapping.flat import flattened
 from compiler.mapping.reading import NOTHING, InputBlocks
 from compiler.mapping.sweep import Sweep, sweeps
+from compiler.mapping.weights import blank_image
 from compiler.nest import Level, Vector, Walk
 from compiler.rewrite import space_to_depth
 from compiler.settings import Run
@@ -40,10 +42,11 @@ from rtl.convolver.engine import Convolver, ConvolverConfig
 from rtl.isa import LEVELS, Nest
 from rtl.packing import pack
 
-__all__ = ["Passes", "map_with", "timing", "unfolding_of"]
+__all__ = ["Passes", "map_with", "outline", "timing", "unfolding_of", "ways"]
 
-Passes = Callable[[Architecture, str, np.ndarray], tuple[list[int], np.ndarray]]
-"""Left shifts of the passes that make a layer's weights, and ``[passes, *weights.shape]``."""
+Passes = Callable[[Architecture, str, np.ndarray], tuple[list[int], np.ndarray | None]]
+"""Left shifts of the passes that make a layer's weights, and ``[passes, *weights.shape]``, or None
+for a mapping whose image is never used."""
 
 
 def unfolding_of(layer: QConv, lanes: int) -> Unfolding:
@@ -178,7 +181,6 @@ def map_with(passes: Passes, architecture: Architecture, convolution: Convolutio
         key=lambda plan: plan.estimate(config, memory),
     )
     convolution = plan.convolution
-    weights = weights.reshape(len(shifts), *convolution.weight.shape)
     words, correction = weight_tiles(config, plan, weights, shifts)
     boxes = list(plan.boxes(memory.accumulator_words))
     if plan.sweep.lines:
@@ -198,6 +200,25 @@ def map_with(passes: Passes, architecture: Architecture, convolution: Convolutio
         correction=correction,
         runs=tuple(engine_run(config, plan, tile, parts) for tile, parts in boxes),
     )
+
+
+def outline(architecture: Architecture, convolution: Convolution, passes: int) -> Mapping:
+    """See :mod:`compiler.mapping`."""
+    return map_with(lambda *_: ([0] * passes, None), architecture, convolution)
+
+
+def ways(config: ConvolverConfig, convolution: Convolution, uniform: bool) -> list[Way]:
+    """See :mod:`compiler.mapping`."""
+    flat = flattened(convolution)
+    found = []
+    for task in [convolution] if flat is convolution else [convolution, flat]:
+        reads = InputBlocks.of_groups(task, config.groups)
+        for sweep in sweeps(task, reads, config.kernel, config.words):
+            kept = uniform and not sweep.lines and sweep.reading.alike
+            skipped = sweep.skip_rows, sweep.skip_columns
+            steps = sweep.reading.steps
+            found.append(Way(steps, kept, config.groups, 1, 0, sweep.lines, *skipped))
+    return found
 
 
 def plans(
@@ -274,7 +295,7 @@ def engine_run(config: ConvolverConfig, plan: Plan, tile: Tile, parts: int) -> E
 
 
 def weight_tiles(
-    config: ConvolverConfig, plan: Plan, weights: np.ndarray, shifts: list[int]
+    config: ConvolverConfig, plan: Plan, weights: np.ndarray | None, shifts: list[int]
 ) -> tuple[np.ndarray, np.ndarray]:
     """The image of a layer's weights, and what the engine's sums have too much.
 
@@ -282,7 +303,8 @@ def weight_tiles(
     ----------
     config : ConvolverConfig
     plan : Plan
-    weights : int64 [passes, outputs, inputs / groups, rows, columns]
+    weights : int64 [passes, outputs, inputs / groups, rows, columns], optional
+        As they were before the map became one row.
     shifts : list of int
 
     Returns
@@ -293,6 +315,13 @@ def weight_tiles(
     signed = plan.convolution.input.format.signed
     blocks = plan.convolution.output.layout.blocks
     words, corrections = [], []
+    if weights is None:
+        tiles_of_words = (
+            -(-blocks // config.groups) * plan.passes * (1 if plan.kept else plan.steps)
+        )
+        correction = np.zeros((blocks, config.lanes), np.int64)
+        return blank_image(tiles_of_words * config.outputs), correction
+    weights = weights.reshape(len(shifts), *plan.convolution.weight.shape)
     for group in range(-(-blocks // config.groups)):
         tiles = group_tiles(config, plan, weights, group)
         excess = config.excess(tiles)

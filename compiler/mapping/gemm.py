@@ -28,6 +28,7 @@ from compiler.mapping import (
     EngineRun,
     Mapping,
     Timing,
+    Way,
     tile_period,
 )
 from compiler.mapping.flat import flattened
@@ -38,7 +39,7 @@ from compiler.tiles import Tile
 from rtl.architecture import Architecture
 from rtl.isa import LEVELS, Nest
 
-__all__ = ["Columns", "Encoder", "map_with", "plans", "tile_timing"]
+__all__ = ["Columns", "Encoder", "map_with", "outline_with", "plans", "tile_timing", "ways"]
 
 
 class Columns(Protocol):
@@ -187,6 +188,31 @@ def map_with(encoder: Encoder, architecture: Architecture, convolution: Convolut
             for tile, parts in plan.boxes(accumulators)
         ),
     )
+
+
+def outline_with(
+    settings: dict[str, int], architecture: Architecture, convolution: Convolution, passes: int
+) -> Mapping:
+    """``outline`` of an engine, see :mod:`compiler.mapping`."""
+    coding = Coding([0] * passes, None, 0, np.asarray, np.asarray, 0, settings)
+    return map_with(lambda *_: coding, architecture, convolution)
+
+
+def ways(config: Columns, convolution: Convolution, uniform: bool) -> list[Way]:
+    """See :mod:`compiler.mapping`."""
+    convolution = flattened(convolution)
+    reads = InputBlocks.of(convolution)
+    return [
+        Way(
+            reading.steps,
+            uniform and reading.alike,
+            split,
+            config.groups // split,
+            config.ready,
+        )
+        for split in splits(config, convolution, reads)
+        for reading in readings(convolution, reads, config.vector_words)
+    ]
 
 
 def plans(

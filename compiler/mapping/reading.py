@@ -53,36 +53,31 @@ class InputBlocks:
     @classmethod
     def fewest(cls, spans: list[tuple[int, int]], total: int, repeat: int = 1) -> "InputBlocks":
         """The fewest blocks that hold all spans, of ``total`` that there are."""
-        for count in range(max(high - low for low, high in spans) + 1, total):
-            for stride in range(-total, total + 1):
-                ranges = [
-                    (
-                        max(high - count + 1, 0) - b // repeat * stride,
-                        min(low, total - count) - b // repeat * stride,
-                    )
-                    for b, (low, high) in enumerate(spans)
-                ]
-                first = max(low for low, _ in ranges)
-                if first <= min(high for _, high in ranges):
-                    return cls(first, stride, count, repeat)
+        low, high = np.array(spans).T
+        strides = np.arange(-total, total + 1)
+        moved = strides[:, None] * (np.arange(len(spans)) // repeat)
+        for count in range(int((high - low).max()) + 1, total):
+            least = (np.maximum(high - count + 1, 0) - moved).max(axis=1)
+            fits = least <= (np.minimum(low, total - count) - moved).min(axis=1)
+            if fits.any():
+                found = int(fits.argmax())
+                return cls(int(least[found]), int(strides[found]), count, repeat)
         return cls(0, 0, total)
 
 
 def output_spans(convolution: Convolution) -> list[tuple[int, int]]:
-    """:func:`input_span` of every block of outputs."""
-    return [input_span(convolution, b) for b in range(convolution.output.layout.blocks)]
-
-
-def input_span(convolution: Convolution, block: int) -> tuple[int, int]:
-    """First and last input block whose channels a block of outputs depends on."""
-    layout = convolution.output.layout
-    outputs = np.array(layout.slots).reshape(-1, layout.lanes)[block]
-    outputs = outputs[outputs >= 0]
-    group_inputs = convolution.weight.shape[1]
-    groups = outputs // (convolution.weight.shape[0] // convolution.groups)
-    inputs = (groups[:, None] * group_inputs + np.arange(group_inputs)).reshape(-1)
-    read = convolution.input.layout.place[inputs] // convolution.input.layout.lanes
-    return int(read.min()), int(read.max())
+    """First and last input block whose channels each block of outputs depends on."""
+    source, target = convolution.input.layout, convolution.output.layout
+    outputs, group_inputs = convolution.weight.shape[:2]
+    # First and last block of the inputs of each group, then of those of a block's channels.
+    read = (source.place // source.lanes).reshape(-1, group_inputs)
+    low, high = read.min(axis=1), read.max(axis=1)
+    slots = np.array(target.slots)
+    group = slots // (outputs // convolution.groups)
+    held = slots >= 0
+    low = np.where(held, low[group], source.blocks).reshape(-1, target.lanes).min(axis=1)
+    high = np.where(held, high[group], -1).reshape(-1, target.lanes).max(axis=1)
+    return list(zip(low.tolist(), high.tolist()))
 
 
 @dataclass(frozen=True)

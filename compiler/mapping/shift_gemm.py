@@ -5,7 +5,7 @@ from functools import partial
 import numpy as np
 
 from compiler.mapping import Timing
-from compiler.mapping.gemm import map_with, tile_timing
+from compiler.mapping.gemm import map_with, outline_with, tile_timing, ways
 from compiler.mapping.passes import choose_passes
 from compiler.mapping.weights import Coding
 from compiler.rewrite import unfolding_of
@@ -13,7 +13,7 @@ from compiler.settings import Run
 from rtl.architecture import Architecture
 from rtl.engines.shift_gemm import ShiftGemm, ShiftGemmConfig
 
-__all__ = ["coding", "map_convolution", "timing", "unfolding_of"]
+__all__ = ["coding", "count_passes", "map_convolution", "outline", "timing", "unfolding_of", "ways"]
 
 
 def coding(architecture: Architecture, name: str, weights: np.ndarray) -> Coding:
@@ -25,6 +25,11 @@ def coding(architecture: Architecture, name: str, weights: np.ndarray) -> Coding
     return Coding(shifts, parts, fmt.bits, fmt.encode, excess, config.activation_bits)
 
 
+def count_passes(architecture: Architecture, name: str, weights: np.ndarray) -> int:
+    """See :mod:`compiler.mapping`."""
+    return len(coding(architecture, name, weights).shifts)
+
+
 def timing(config: ShiftGemmConfig, run: Run) -> Timing:
     """See :mod:`compiler.mapping`: a tile of weights is loaded while the one before it works."""
     settings = run.engine_settings(ShiftGemm.Settings)
@@ -32,3 +37,4 @@ def timing(config: ShiftGemmConfig, run: Run) -> Timing:
 
 
 map_convolution = partial(map_with, coding)
+outline = partial(outline_with, {})

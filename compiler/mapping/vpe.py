@@ -4,11 +4,11 @@ from functools import partial
 
 import numpy as np
 
-from compiler.mapping.convolver import map_with, timing, unfolding_of
+from compiler.mapping.convolver import map_with, outline, timing, unfolding_of, ways
 from quant.errors import NoMulError
 from rtl.architecture import Architecture
 
-__all__ = ["map_convolution", "timing", "unfolding_of"]
+__all__ = ["count_passes", "map_convolution", "outline", "timing", "unfolding_of", "ways"]
 
 
 def passes(
@@ -38,6 +38,11 @@ def passes(
         rest = rest - digit >> width
         shift += width
     return [*shifts, shift], np.stack([*digits, rest])
+
+
+def count_passes(architecture: Architecture, name: str, weights: np.ndarray) -> int:
+    """See :mod:`compiler.mapping`."""
+    return len(passes(architecture, name, weights)[0])
 
 
 map_convolution = partial(map_with, passes)

@@ -9,7 +9,7 @@ from compiler.mapping import Convolution
 from compiler.mapping.reading import NOTHING, InputBlocks, Reading
 from rtl.packing import pack
 
-__all__ = ["Coding", "weight_tiles"]
+__all__ = ["Coding", "blank_image", "weight_tiles"]
 
 
 @dataclass(frozen=True)
@@ -20,8 +20,9 @@ class Coding:
     ----------
     shifts : list of int
         Left shift of each pass.
-    parts : int64 [passes, outputs, inputs / groups, rows, columns]
-        Weights of each pass; their sum, each shifted, are the layer's.
+    parts : int64 [passes, outputs, inputs / groups, rows, columns], optional
+        Weights of each pass; their sum, each shifted, are the layer's. None for a mapping whose
+        image is never used.
     bits : int
         Width of a code.
     encode : function
@@ -34,7 +35,7 @@ class Coding:
     """
 
     shifts: list[int]
-    parts: np.ndarray
+    parts: np.ndarray | None
     bits: int
     encode: Callable[[np.ndarray], np.ndarray]
     excess: Callable[[np.ndarray], np.ndarray]
@@ -74,6 +75,9 @@ def weight_tiles(
     lanes, operands = layout.lanes, layout.lanes * vector_words
     words, correction = [], np.zeros((layout.blocks, lanes), np.int64)
     steps = 1 if kept else reading.steps
+    if coding.parts is None:
+        tiles_of_words = -(-layout.blocks // split) * len(coding.shifts) * steps
+        return blank_image(tiles_of_words * split * lanes), correction
     for first in range(0, layout.blocks, split):
         tiles = np.zeros((len(coding.shifts), steps, split, lanes, operands), np.int64)
         for block in range(first, min(first + split, layout.blocks)):
@@ -86,6 +90,11 @@ def weight_tiles(
             correction[block] = each.sum(axis=0)
         words.append(pack(coding.encode(tiles.reshape(-1, operands)), coding.bits))
     return np.concatenate(words), correction
+
+
+def blank_image(words: int) -> np.ndarray:
+    """So many weight words that take no memory: uint32."""
+    return np.broadcast_to(np.uint32(0), (words, 1))
 
 
 def block_tiles(

@@ -39,7 +39,7 @@ def test_bias_counts_modulo_the_accumulator():
 
 
 def test_parameters_of_a_shift_stand_once():
-    emitter = Emitter(TINY, {}, {})
+    emitter = Emitter(TINY, {})
     assert [emitter.shift_parameter(shift) for shift in (3, 0, 3)] == [0, 1, 0]
     bias, shift = unpack_parameters(32, np.concatenate(emitter.parameters), TINY.lanes)
     assert not bias.any()
@@ -47,7 +47,7 @@ def test_parameters_of_a_shift_stand_once():
 
 
 def test_only_changes_are_written():
-    emitter = Emitter(TINY, {}, {})
+    emitter = Emitter(TINY, {})
     for _ in range(2):
         emitter.walk(Nest.OUTPUT, Walk((Level(4, 1),), 10))
     assert len(emitter.instructions) == 1 + 5
@@ -57,13 +57,13 @@ def test_only_changes_are_written():
 
 
 def test_an_address_in_front_of_the_memory():
-    emitter = Emitter(TINY, {}, {})
+    emitter = Emitter(TINY, {})
     emitter.walk(Nest.ACTIVATION, Walk((Level(1),), -7, -1, -1))
     assert decode(emitter.instructions[1]).fields["address"] == (1 << 24) - 7
 
 
 def test_bounds_are_the_tensor_s_own_words():
-    emitter = Emitter(TINY, {}, {})
+    emitter = Emitter(TINY, {})
     layout = Layout.default(16, 8)
     tensor = PlacedTensor("x", (16, 4, 6), Format(8, True, 0), 3, layout, 5)
     emitter.activations(Walk((Level(1),), 3), Vector(5, 1, 0), tensor)
@@ -74,7 +74,7 @@ def test_bounds_are_the_tensor_s_own_words():
 
 
 def test_values_beyond_the_instruction_set():
-    emitter = Emitter(TINY, {}, {})
+    emitter = Emitter(TINY, {})
     emitter.begin("wide", 0)
     with pytest.raises(
         NoMulError, match="layer wide is too large for the instruction set: LOOP last"
@@ -84,7 +84,7 @@ def test_values_beyond_the_instruction_set():
 
 @pytest.mark.parametrize("memory", ["weight_words", "parameter_words", "instruction_words"])
 def test_overflow_names_memory_and_layer(memory):
-    emitter = Emitter(TINY, {}, {})
+    emitter = Emitter(TINY, {})
     emitter.begin("first", 0)
     emitter.take(memory, 10)
     emitter.begin("second", 1)

@@ -1,0 +1,1 @@
+"""Models: what a network takes on a machine, and a machine on a part, without making either."""

@@ -1,0 +1,254 @@
+"""Layers worked off in tiles from external memory: time in closed form, and the best tiles.
+
+A tile is ``rows x columns`` positions of ``groups`` groups of output blocks, made of all their
+inputs. While the engine works on one tile, its memories' other halves take the inputs, weights and
+residuals of the next and give the outputs of the one before, all through one external memory.
+Either order of the two loops is possible: weights that stay while the map passes, or a part of the
+map that stays while the weights pass. Behind the last tile of a layer everything is written before
+the first of the next layer is read.
+
+What that leaves out is what a design of the DMA will add: commands, and arbitration beyond that of
+a burst. A tensor stands in external memory as it does on chip, channels last.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from compiler.mapping import Way
+from compiler.model.compute import Engine, bypass_cycles, engine_cycles
+from compiler.model.work import Work
+
+__all__ = ["External", "Grid", "Segment", "Tiled", "Widths", "demand", "tiled"]
+
+HALVES = tuple(1 << n for n in range(9))
+"""Into how many parts rows, and groups of blocks, are tried to be divided."""
+QUARTERS = (1, 2, 4, 8)
+"""The same for columns."""
+
+
+@dataclass(frozen=True)
+class External:
+    """An external memory as the machine sees it, in the machine's clock.
+
+    Parameters
+    ----------
+    bytes_per_cycle : float
+        While a burst lasts.
+    burst_bytes : int
+    burst_overhead : float
+        Cycles that a burst costs besides its bytes.
+    latency : int
+        Cycles to the first byte.
+    """
+
+    bytes_per_cycle: float
+    burst_bytes: int
+    burst_overhead: float
+    latency: int
+
+    def cycles(self, size: np.ndarray, runs: np.ndarray) -> np.ndarray:
+        """Cycles for ``size`` bytes that stand in so many runs of equal length."""
+        bursts = runs * np.ceil(size / (np.maximum(runs, 1) * self.burst_bytes))
+        return size / self.bytes_per_cycle + bursts * self.burst_overhead
+
+    @property
+    def efficiency(self) -> float:
+        """Of long runs, the share of the cycles that move bytes."""
+        moving = self.burst_bytes / self.bytes_per_cycle
+        return moving / (moving + self.burst_overhead)
+
+
+@dataclass(frozen=True)
+class Widths:
+    """Bytes of a word of features, of weights, and of a block's parameters."""
+
+    feature: float
+    weight: float
+    parameter: float
+
+
+@dataclass(frozen=True)
+class Segment:
+    """So many output channels whose weights take so many passes."""
+
+    channels: int
+    passes: int
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Memories of many machines that are alike besides: every pair with every pair.
+
+    Parameters
+    ----------
+    accumulators, queue_words : int [Q]
+    feature_words, weight_words : int [S]
+    """
+
+    accumulators: np.ndarray
+    queue_words: np.ndarray
+    feature_words: np.ndarray
+    weight_words: np.ndarray
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Q and S."""
+        return len(self.accumulators), len(self.feature_words)
+
+
+@dataclass(frozen=True)
+class Tiled:
+    """The best tiles of a layer, for each machine of a grid.
+
+    Parameters
+    ----------
+    cycles : float [Q, S]
+        Infinite where no tile fits.
+    compute, transfer : float [Q, S]
+        What engine and external memory each take by themselves.
+    bytes : float [Q, S]
+        Moved.
+    rows, columns, groups : int [Q, S]
+        Of a tile.
+    weights_stay : bool [Q, S]
+        Whether the loop over the map is the inner one.
+    """
+
+    cycles: np.ndarray
+    compute: np.ndarray
+    transfer: np.ndarray
+    bytes: np.ndarray
+    rows: np.ndarray
+    columns: np.ndarray
+    groups: np.ndarray
+    weights_stay: np.ndarray
+
+
+def demand(work: Work, way: Way, lanes: int, segments: Sequence[Segment]) -> tuple[int, float]:
+    """Groups of output blocks of a layer, and the mean passes of one.
+
+    Each segment begins with a group of its own.
+    """
+    groups = [-(-segment.channels // (lanes * way.split)) for segment in segments]
+    passes = sum(n * segment.passes for n, segment in zip(groups, segments))
+    return sum(groups), passes / sum(groups)
+
+
+def tiled(
+    engine: Engine,
+    work: Work,
+    segments: Sequence[Segment],
+    grid: Grid,
+    widths: Widths,
+    external: External,
+) -> Tiled:
+    """The best way, tiles and order for a layer on each machine of a grid."""
+    candidates = [
+        candidate(engine, work, way, segments, grid, widths, external)
+        for way in (work.ways or (None,))
+    ]
+    joined = {
+        name: np.concatenate([found[name] for found in candidates], axis=-1)
+        for name in candidates[0]
+    }
+    fits = (joined["features"] <= grid.feature_words[:, None]) & (
+        joined["weights"] <= grid.weight_words[:, None]
+    )
+    choices = np.where(fits, joined["cycles"][:, None, :], np.inf)
+    best = choices.argmin(axis=-1)
+    queues = np.arange(grid.shape[0])[:, None]
+    return Tiled(
+        cycles=np.take_along_axis(choices, best[..., None], axis=-1)[..., 0],
+        compute=joined["compute"][queues, best],
+        transfer=joined["transfer"][queues, best],
+        bytes=joined["bytes"][queues, best],
+        rows=joined["rows"][best],
+        columns=joined["columns"][best],
+        groups=joined["groups"][best],
+        weights_stay=joined["stay"][queues, best],
+    )
+
+
+def candidate(
+    engine: Engine,
+    work: Work,
+    way: Way | None,
+    segments: Sequence[Segment],
+    grid: Grid,
+    widths: Widths,
+    external: External,
+) -> dict[str, np.ndarray]:
+    """All tiles of one way: ``[Q, J]`` or ``[J]`` of every tile."""
+    height, width, blocks = work.output
+    split = 1 if way is None else way.split
+    total, passes = (blocks, 0.0) if way is None else demand(work, way, engine.lanes, segments)
+    rows, columns, groups = tiles(height, width, total)
+    downs, acrosses, counts = -(-height // rows), -(-width // columns), -(-total // groups)
+    spots = downs * acrosses
+    made = np.minimum(groups * split, blocks)
+
+    if way is None:
+        compute = bypass_cycles(engine, work, rows, columns, made)
+        compute = np.broadcast_to(compute, (grid.shape[0], len(rows)))
+        weights = np.zeros_like(rows)
+    else:
+        queue, accumulators = grid.queue_words[:, None], grid.accumulators[:, None]
+        compute = engine_cycles(
+            engine, work, way, passes, groups, rows, columns, accumulators, queue
+        )
+        weights = groups * (engine.lanes * split * passes * (1 if way.kept else way.steps))
+
+    read = made if work.follows else work.input[2]
+    window = work.window
+    high = reach(rows, window.kernel[0], window.stride[0], window.dilation[0], work.input[0])
+    wide = reach(columns, window.kernel[1], window.stride[1], window.dilation[1], work.input[1])
+    inputs, outputs = high * wide * read, rows * columns * made
+    several = np.where(spots * counts > 1, 2, 1)
+
+    # Runs of neighbouring words: a whole map, whole rows, or the blocks of every position.
+    apart = np.where(columns == width, np.where(rows == height, 1, 1), rows)
+    input_runs = np.where(read == work.input[2], np.where(columns == width, 1, high), high * wide)
+    output_runs = np.where(made == blocks, apart, rows * columns)
+    fetch = external.cycles(inputs * widths.feature, input_runs)
+    store = external.cycles(outputs * widths.feature, output_runs)
+    fetch = fetch + (store if work.residual else 0)
+    weight_bytes = weights * widths.weight + (0 if way is None else made * widths.parameter)
+    load = external.cycles(weight_bytes, np.where(weight_bytes > 0, 1, 0))
+
+    # A step of the inner loop moves what the inner loop walks; its first moves all.
+    everything = np.maximum(compute, load + fetch + store)
+    stay = counts * (everything + (spots - 1) * np.maximum(compute, fetch + store))
+    passing = spots * (everything + (counts - 1) * np.maximum(compute, load + store))
+    ends = external.latency + load + fetch + store
+    fetches = np.where(stay <= passing, counts * spots, spots)
+    loads = np.where(stay <= passing, counts, counts * spots)
+    stored = outputs * widths.feature
+    fetched = inputs * widths.feature + (stored if work.residual else 0)
+    return {
+        "cycles": np.minimum(stay, passing) + ends,
+        "compute": compute * spots * counts,
+        "transfer": fetches * fetch + loads * load + spots * counts * store,
+        "bytes": fetches * fetched + loads * weight_bytes + spots * counts * stored,
+        "features": several * (inputs + outputs * (2 if work.residual else 1)),
+        "weights": np.where(counts > 1, 2, 1) * weights,
+        "rows": rows,
+        "columns": columns,
+        "groups": groups,
+        "stay": stay <= passing,
+    }
+
+
+def tiles(height: int, width: int, groups: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Rows, columns and groups of all tiles that are tried: ``[J]`` each."""
+    axes = [
+        np.unique([-(-size // parts) for parts in some])
+        for size, some in ((height, HALVES), (width, QUARTERS), (groups, HALVES[::2]))
+    ]
+    return tuple(axis.reshape(-1) for axis in np.meshgrid(*axes, indexing="ij"))  # type: ignore
+
+
+def reach(outputs: np.ndarray, kernel: int, stride: int, dilation: int, size: int) -> np.ndarray:
+    """Rows, or columns, of the input that so many of the output need."""
+    return np.minimum((outputs - 1) * stride + dilation * (kernel - 1) + 1, size)
