@@ -110,8 +110,8 @@ class Tiled:
         What engine and external memory each take by themselves.
     bytes : float [Q, S]
         Moved.
-    rows, columns, groups : int [Q, S]
-        Of a tile.
+    rows, columns, groups, blocks : int [Q, S]
+        Of a tile; its blocks are those of its groups.
     weights_stay : bool [Q, S]
         Whether the loop over the map is the inner one.
     """
@@ -123,6 +123,7 @@ class Tiled:
     rows: np.ndarray
     columns: np.ndarray
     groups: np.ndarray
+    blocks: np.ndarray
     weights_stay: np.ndarray
 
 
@@ -167,6 +168,7 @@ def tiled(
         rows=joined["rows"][best],
         columns=joined["columns"][best],
         groups=joined["groups"][best],
+        blocks=joined["blocks"][best],
         weights_stay=joined["stay"][queues, best],
     )
 
@@ -206,6 +208,8 @@ def candidate(
     wide = reach(columns, window.kernel[1], window.stride[1], window.dilation[1], work.input[1])
     inputs, outputs = high * wide * read, rows * columns * made
     several = np.where(spots * counts > 1, 2, 1)
+    # Inputs of a whole map that all groups read stay.
+    held = several if work.follows else np.where(spots > 1, 2, 1)
 
     # Runs of neighbouring words: a whole map, whole rows, or the blocks of every position.
     apart = np.where(columns == width, np.where(rows == height, 1, 1), rows)
@@ -231,11 +235,12 @@ def candidate(
         "compute": compute * spots * counts,
         "transfer": fetches * fetch + loads * load + spots * counts * store,
         "bytes": fetches * fetched + loads * weight_bytes + spots * counts * stored,
-        "features": several * (inputs + outputs * (2 if work.residual else 1)),
+        "features": held * inputs + several * outputs * (2 if work.residual else 1),
         "weights": np.where(counts > 1, 2, 1) * weights,
         "rows": rows,
         "columns": columns,
         "groups": groups,
+        "blocks": made,
         "stay": stay <= passing,
     }
 

@@ -1,0 +1,143 @@
+"""Weights and parameters of tiles: images of the chunks that are fetched."""
+
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from compiler.emit import Emitter
+from compiler.lower import lower
+from compiler.mapping import Convolution, Mapping
+from compiler.tensor import PlacedTensor
+from compiler.tiling.schedule import Chunk
+from compiler.tiling.tasks import Task
+from rtl.architecture import Architecture
+from rtl.registers import Region
+
+__all__ = ["Chunks", "Mapped", "TileEmitter"]
+
+
+class TileEmitter(Emitter):
+    """Instructions of tiles, whose weights and parameters stand where they are fetched to.
+
+    Attributes
+    ----------
+    places : dict of Region to int
+        Where the chunks of the tile stand.
+    found : dict of Region to array
+        What the tile has put there.
+    """
+
+    def __init__(self, architecture: Architecture) -> None:
+        super().__init__(architecture, {})
+        self.places: dict[Region, int] = {}
+        self.found: dict[Region, np.ndarray] = {}
+
+    def take(self, memory: str, words: int) -> int:
+        """Nothing is taken for good: memories hold what comes from outside."""
+        return 0
+
+    def add_weights(self, words: np.ndarray) -> int:
+        """The address of the tile's weights."""
+        self.found[Region.WEIGHTS] = words
+        return self.places.get(Region.WEIGHTS, 0)
+
+    def add_parameters(self, words: np.ndarray) -> int:
+        """The address of the tile's parameters."""
+        self.found[Region.PARAMETERS] = words
+        return self.places.get(Region.PARAMETERS, 0)
+
+    def shift_parameter(self, shift: int) -> int:
+        """As of an emitter, but each tile has its own."""
+        self.shifts.clear()
+        return super().shift_parameter(shift)
+
+    def tile(self, task: Task, addresses: tuple[int, ...], output: int, mapper) -> None:
+        """The runs of a task whose operands stand at these addresses."""
+        layer = task.tile.layer
+        places = zip((*task.inputs, task.output), (*addresses, output))
+        self.tensors = {operand.tensor.name: operand.placed(at) for operand, at in places}
+        self.begin(layer.name, task.step.owner)
+        lower(self, layer, mapper)
+
+
+@dataclass
+class Mapped:
+    """Mappings of tiles, each shape's made once at the address 0."""
+
+    mapper: object
+    kept: dict[tuple, Mapping] = field(default_factory=dict)
+    shape: tuple = ()
+
+    def __call__(self, architecture: Architecture, convolution: Convolution) -> Mapping:
+        """The mapping of the tile of the shape at hand, at its addresses."""
+        tensors = convolution.input, convolution.output, convolution.residual
+        if self.shape not in self.kept:
+            still = replace(
+                convolution,
+                **{
+                    name: None if tensor is None else replace(tensor, address=0)
+                    for name, tensor in zip(("input", "output", "residual"), tensors)
+                },
+            )
+            self.kept[self.shape] = self.mapper(architecture, still)
+        return moved(self.kept[self.shape], *tensors)
+
+
+def moved(
+    mapping: Mapping, source: PlacedTensor, output: PlacedTensor, residual: PlacedTensor | None
+) -> Mapping:
+    """A mapping made for the address 0, at those of the tensors."""
+    runs = tuple(
+        replace(
+            run,
+            activations=replace(run.activations, address=run.activations.address + source.address),
+        )
+        for run in mapping.runs
+    )
+    kept = mapping.residual
+    return replace(
+        mapping,
+        input=replace(mapping.input, address=source.address),
+        output=replace(mapping.output, address=output.address),
+        residual=None
+        if kept is None or residual is None
+        else replace(kept, address=residual.address),
+        runs=runs,
+    )
+
+
+@dataclass
+class Chunks:
+    """All chunks of a network, each of whose contents stands once.
+
+    Attributes
+    ----------
+    images : dict of Region to list of array
+        Contents by number.
+    """
+
+    images: dict[Region, list[np.ndarray]] = field(
+        default_factory=lambda: {Region.WEIGHTS: [], Region.PARAMETERS: []}
+    )
+    numbers: dict[tuple, int] = field(default_factory=dict)
+    shapes: dict[tuple, tuple[Chunk, ...]] = field(default_factory=dict)
+
+    def of(self, task: Task, architecture: Architecture, mapper: Mapped) -> tuple[Chunk, ...]:
+        """The chunks of a task."""
+        if task.shape not in self.shapes:
+            emitter = TileEmitter(architecture)
+            mapper.shape = task.shape
+            emitter.tile(task, (0,) * len(task.inputs), 0, mapper)
+            self.shapes[task.shape] = tuple(
+                Chunk(region, self.number(region, words), len(words))
+                for region, words in emitter.found.items()
+            )
+        return self.shapes[task.shape]
+
+    def number(self, region: Region, words: np.ndarray) -> int:
+        """The number of contents."""
+        key = region, words.shape, words.tobytes()
+        if key not in self.numbers:
+            self.numbers[key] = len(self.images[region])
+            self.images[region].append(words)
+        return self.numbers[key]

@@ -1,0 +1,277 @@
+"""When each tile's operands come and go, and where they stand meanwhile.
+
+Tasks run one after another, numbered from 0. Instructions are executed in order, and a ``RUN``
+waits for the run before it: so what stands in front of the runs of task *r*, its *slot*, is
+executed while task *r - 1* works and when all before it have ended. What a task needs is fetched in
+a slot up to ``AHEAD`` before its own, as early as there is room; what it made is stored in the slot
+after the next. Where that does not go, because a task reads what the one before it makes or nothing
+is free otherwise, a barrier lets everything end first.
+
+Time counts in tasks: task *r* works from *r* to *r + 1*, so the slot *s* begins behind *s - 1*.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from compiler.tiling.space import Place, Space
+from compiler.tiling.tasks import Operand, Task
+from quant.errors import NoMulError
+from rtl.architecture import Architecture
+from rtl.registers import Region
+
+__all__ = ["Chunk", "Fetch", "Schedule", "Slot", "schedule"]
+
+AHEAD = {Region.FEATURES: 2, Region.WEIGHTS: 6, Region.PARAMETERS: 6}
+"""How many slots before its task something is fetched at the earliest."""
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Words of weights or parameters that tasks need.
+
+    Parameters
+    ----------
+    region : Region
+    number : int
+        Chunks of the same contents have the same number.
+    words : int
+    """
+
+    region: Region
+    number: int
+    words: int
+
+
+@dataclass(frozen=True)
+class Fetch:
+    """Something that comes from external memory.
+
+    Parameters
+    ----------
+    what : Operand or Chunk
+    address : int
+        Where it stands then.
+    first, last : int
+        Tasks that it is for.
+    after : tuple of int
+        Tasks whose output must have been stored before: because it is read, or because it stood
+        where this is written.
+    """
+
+    what: Operand | Chunk
+    address: int
+    first: int
+    last: int
+    after: tuple[int, ...]
+
+    @property
+    def region(self) -> Region:
+        """The memory."""
+        return self.what.region if isinstance(self.what, Chunk) else Region.FEATURES
+
+
+@dataclass
+class Slot:
+    """What stands in front of a task's runs.
+
+    Parameters
+    ----------
+    drain : bool
+        Whether all runs before must have ended.
+    stores : list of int
+        Tasks whose output is stored.
+    fetches : list of Fetch
+    after : set of int
+        Tasks whose output must have been stored before the task's runs write over it.
+    """
+
+    drain: bool = False
+    stores: list[int] = field(default_factory=list)
+    fetches: list[Fetch] = field(default_factory=list)
+    after: set[int] = field(default_factory=set)
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """Slots of all tasks and one behind the last; and where operands stand.
+
+    Parameters
+    ----------
+    slots : list of Slot
+    inputs : list of tuple of int
+        Addresses of each task's inputs.
+    outputs : list of int
+    chunks : list of dict of Region to int
+        Addresses of each task's chunks.
+    """
+
+    slots: list[Slot]
+    inputs: list[tuple[int, ...]]
+    outputs: list[int]
+    chunks: list[dict[Region, int]]
+
+
+def schedule(
+    architecture: Architecture,
+    tasks: Sequence[Task],
+    chunks: Sequence[Sequence[Chunk]],
+    producers: Sequence[Sequence[int]],
+) -> Schedule:
+    """Places and slots.
+
+    Parameters
+    ----------
+    architecture : Architecture
+    tasks : sequence of Task
+    chunks : of each task
+    producers : of each task, the tasks that make what it reads
+
+    Errors: :class:`NoMulError` naming the layer that does not fit.
+    """
+    return Scheduler(architecture, tasks, chunks, producers).schedule()
+
+
+Need = tuple[str, Operand | Chunk]
+"""What a task needs, and as what."""
+
+
+class Scheduler:
+    """Gives out places task by task."""
+
+    def __init__(
+        self,
+        architecture: Architecture,
+        tasks: Sequence[Task],
+        chunks: Sequence[Sequence[Chunk]],
+        producers: Sequence[Sequence[int]],
+    ) -> None:
+        memory = architecture.memory
+        self.spaces = {
+            Region.FEATURES: Space(memory.feature_words),
+            Region.WEIGHTS: Space(memory.weight_words),
+            Region.PARAMETERS: Space(memory.parameter_words),
+        }
+        self.tasks = tasks
+        self.producers = producers
+        self.needs: list[list[Need]] = [
+            [
+                *zip(("input", "residual"), task.inputs),
+                *((chunk.region.name, chunk) for chunk in own),
+            ]
+            for task, own in zip(tasks, chunks, strict=True)
+        ]
+        # What a step's operands get on chip: as much as the largest tile, since gaps serve nobody.
+        self.room: dict[tuple[int, str], int] = {}
+        for task, needs in zip(tasks, self.needs):
+            for role, what in (*needs, ("output", task.output)):
+                key = id(task.step), role
+                self.room[key] = max(self.room.get(key, 0), what.words)
+        self.slots = [Slot() for _ in range(len(tasks) + 1)]
+        self.stored = 0  # tasks whose output is stored by now
+
+    def schedule(self) -> Schedule:
+        """All tasks in turn."""
+        held: dict[tuple, Fetch] = {}
+        inputs, outputs, addresses = [], [], []
+        for number, task in enumerate(self.tasks):
+            for space in self.spaces.values():
+                space.forget(number - 1 - max(AHEAD.values()))
+            self.store(number, number - 1)
+            newest = max(self.producers[number], default=-1)
+            if newest + 2 > number:
+                self.barrier(number)
+            fetched = []
+            here: dict[tuple, Fetch] = {}
+            for role, what in self.needs[number]:
+                key = role, key_of(what)
+                here[key] = held.get(key) or self.fetch(number, role, what)
+                fetched.append(here[key])
+            held = here
+            count = len(task.inputs)
+            inputs.append(tuple(fetch.address for fetch in fetched[:count]))
+            addresses.append({fetch.region: fetch.address for fetch in fetched[count:]})
+            outputs.append(self.output(number))
+        self.barrier(len(self.tasks))
+        return Schedule(self.slots, inputs, outputs, addresses)
+
+    def store(self, number: int, end: int) -> None:
+        """In a slot, the outputs of all tasks before ``end`` that are not stored yet."""
+        self.slots[number].stores.extend(range(self.stored, end))
+        self.stored = max(self.stored, end)
+
+    def barrier(self, number: int) -> None:
+        """All runs before a task end first, and all that they made is stored."""
+        self.slots[number].drain = True
+        self.store(number, number)
+        self.spaces[Region.FEATURES].end(number)
+
+    def fetch(self, number: int, role: str, what: Operand | Chunk) -> Fetch:
+        """Fetch something in the earliest slot with room for it, else behind a barrier."""
+        chunk = isinstance(what, Chunk)
+        region = what.region if isinstance(what, Chunk) else Region.FEATURES
+        words = self.room[id(self.tasks[number].step), role]
+        made_by = () if chunk else self.producers[number]
+        last = self.last_use(number, role, what)
+        earliest = max(number - AHEAD[region], 0, *(maker + 2 for maker in made_by), 0)
+        for at in range(min(earliest, number), number + 1):
+            begin = number if at == number and self.slots[number].drain else at - 1
+            found = self.place(region, what, words, begin, number, last, made_by)
+            if found:
+                self.slots[at].fetches.append(found)
+                return found
+        self.barrier(number)
+        found = self.place(region, what, words, number, number, last, made_by)
+        if found is None:
+            raise self.unfit(number, region, words)
+        self.slots[number].fetches.append(found)
+        return found
+
+    def place(
+        self, region: Region, what, words: int, begin: int, first: int, last: int, made_by
+    ) -> Fetch | None:
+        """A fetch with a place from ``begin`` until its last task has ended, if there is one."""
+        space = self.spaces[region]
+        address = space.find(words, begin, last + 1)
+        if address is None:
+            return None
+        place = space.take(Place(address, words, begin, last + 1))
+        after = {*space.owners_before(place), *made_by}
+        return Fetch(what, address, first, last, tuple(sorted(after)))
+
+    def output(self, number: int) -> int:
+        """The address of a task's output."""
+        space = self.spaces[Region.FEATURES]
+        words = self.room[id(self.tasks[number].step), "output"]
+        address = space.find(words, number, number + 2, top=True)
+        if address is None:
+            self.barrier(number)
+            address = space.find(words, number, number + 2, top=True)
+        if address is None:
+            raise self.unfit(number, Region.FEATURES, words)
+        place = space.take(Place(address, words, number, number + 2, number))
+        self.slots[number].after.update(space.owners_before(place))
+        return address
+
+    def last_use(self, number: int, role: str, what: Operand | Chunk) -> int:
+        """The last of the neighbouring tasks that need the same."""
+        key, last = (role, key_of(what)), number
+        while last + 1 < len(self.tasks) and any(
+            (other, key_of(thing)) == key for other, thing in self.needs[last + 1]
+        ):
+            last += 1
+        return last
+
+    def unfit(self, number: int, region: Region, words: int) -> NoMulError:
+        """There is no room for a task."""
+        name, memory = self.tasks[number].step.layer.name, region.name.lower()
+        return NoMulError(
+            f"layer {name}: no room for {words} words of a tile in the {memory}; raise "
+            f"{memory[:-1]}_words"
+        )
+
+
+def key_of(what: Operand | Chunk) -> tuple:
+    """What is the same has the same key."""
+    if isinstance(what, Chunk):
+        return what.region, what.number
+    return what.tensor.name, what.box

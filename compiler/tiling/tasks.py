@@ -1,0 +1,154 @@
+"""A network as tasks: tiles in the order in which the machine works them off."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from compiler.layout import Layout
+from compiler.prepare import Prepared, Step, Tensor
+from compiler.tensor import PlacedTensor
+from compiler.tiling.boxes import Box, TileLayer, boxes, cut, cut_layout
+from compiler.tiling.plan import Choice
+from quant.graph import Shape
+from quant.quantized import QUpsample
+
+__all__ = ["Operand", "Task", "producers", "tasks"]
+
+
+@dataclass(frozen=True)
+class Operand:
+    """A box of a tensor as a task has it on chip.
+
+    Parameters
+    ----------
+    tensor : Tensor
+    box : Box
+    layout : Layout
+        Of the box's blocks.
+    pitch : int
+        Words from a column to the next.
+    """
+
+    tensor: Tensor
+    box: Box
+    layout: Layout
+    pitch: int
+
+    @property
+    def shape(self) -> Shape:
+        """Channels, rows and columns."""
+        return self.layout.channels, self.box.rows, self.box.columns
+
+    @property
+    def words(self) -> int:
+        """Feature words on chip."""
+        return self.box.rows * self.box.columns * self.pitch
+
+    def placed(self, address: int) -> PlacedTensor:
+        """The box at an address."""
+        tensor = self.tensor
+        return PlacedTensor(
+            tensor.name, self.shape, tensor.format, address, self.layout, self.pitch
+        )
+
+
+@dataclass(frozen=True)
+class Task:
+    """A tile, which is made by one or several runs.
+
+    Parameters
+    ----------
+    step : Step
+        That it is a part of.
+    tile : TileLayer
+    inputs : tuple of Operand
+    output : Operand
+    """
+
+    step: Step
+    tile: TileLayer
+    inputs: tuple[Operand, ...]
+    output: Operand
+
+    @property
+    def shape(self) -> tuple:
+        """What the task's mapping hangs on, its addresses apart."""
+        layer, box = self.tile.layer, self.output.box
+        window = getattr(layer, "window", None)
+        return layer.name, box.block, box.blocks, box.rows, box.columns, window
+
+
+def tasks(prepared: Prepared, choices: Sequence[Choice]) -> list[Task]:
+    """All tiles of all steps.
+
+    Errors: as of :func:`~compiler.tiling.boxes.cut`.
+    """
+    return [
+        task_of(prepared, step, box)
+        for step, choice in zip(prepared.steps, choices, strict=True)
+        for box in in_order(prepared, step, choice)
+    ]
+
+
+def in_order(prepared: Prepared, step: Step, choice: Choice) -> Iterator[Box]:
+    """Boxes of a step's output in the order of the choice's loops."""
+    layer = step.layer
+    _, height, width = layer.shape
+    blocks = prepared.tensors[layer.name].layout.blocks
+    rows, columns = choice.rows, choice.columns
+    if isinstance(layer, QUpsample):
+        down, across = layer.factor
+        rows, columns = (
+            -(-n // factor) * factor for n, factor in ((rows, down), (columns, across))
+        )
+    found = boxes(height, width, blocks, rows, columns, choice.blocks)
+    if choice.weights_stay:
+        return found
+    return iter(sorted(found, key=lambda box: (box.row, box.column, box.block)))
+
+
+def task_of(prepared: Prepared, step: Step, box: Box) -> Task:
+    """The task that makes a box."""
+    layer = step.layer
+    tensors = [prepared.tensors[name] for name in (*layer.inputs, layer.name)]
+    shapes = [tensor.unfolding.shape(tensor.shape) for tensor in tensors]
+    tile = cut(layer, box, shapes, [tensor.layout for tensor in tensors])
+    *inputs, output = (
+        operand(prepared, tensor, part) for tensor, part in zip(tensors, (*tile.inputs, box))
+    )
+    return Task(step, tile, tuple(inputs), output)
+
+
+def operand(prepared: Prepared, tensor: Tensor, box: Box) -> Operand:
+    """A box with its own pitch, which is odd where the whole tensor's must be."""
+    odd = prepared.resolve(tensor.name)[0] in prepared.odd
+    pitch = box.blocks | 1 if odd else box.blocks
+    return Operand(tensor, box, cut_layout(tensor.layout, box), pitch)
+
+
+def producers(prepared: Prepared, tasks: Sequence[Task]) -> list[tuple[int, ...]]:
+    """Of each task the tasks that make what it reads."""
+    made: dict[str, list[tuple[int, Box, int]]] = {}
+    found = []
+    for number, task in enumerate(tasks):
+        sources = set()
+        for operand in task.inputs:
+            buffer, block = prepared.resolve(operand.tensor.name)
+            for maker, box, offset in made.get(buffer, []):
+                if meet(box, offset, operand.box, block):
+                    sources.add(maker)
+        found.append(tuple(sorted(sources)))
+        buffer, block = prepared.resolve(task.output.tensor.name)
+        made.setdefault(buffer, []).append((number, task.output.box, block))
+    return found
+
+
+def meet(one: Box, first: int, other: Box, second: int) -> bool:
+    """Whether two boxes of tensors, whose blocks begin at these, have words in common."""
+    return (
+        one.row < other.row + other.rows
+        and other.row < one.row + one.rows
+        and one.column < other.column + other.columns
+        and other.column < one.column + one.columns
+        and first + one.block < second + other.block + other.blocks
+        and second + other.block < first + one.block + one.blocks
+    )
