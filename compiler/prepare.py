@@ -131,7 +131,7 @@ def prepare(
     result = Prepared()
     fmt = graph.input_format
     reader = input_reader(graph)
-    unfolding = FOLDED if reader is None else unfolding_of(reader, lanes)
+    unfolding = FOLDED if reader is None else unfolding_of(reader, lanes, vector_words)
     result.tensors[graph.input] = Tensor(
         graph.input,
         graph.input_shape,

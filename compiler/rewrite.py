@@ -4,6 +4,7 @@ Each function gives a layer that computes exactly the same integers.
 """
 
 import dataclasses
+import itertools
 
 import numpy as np
 
@@ -77,12 +78,39 @@ def convolution(
     )
 
 
-def unfolding_of(layer: QConv, lanes: int) -> Unfolding:
-    """How the input of a convolution of few channels is best stored."""
-    channels, kernel_rows = layer.weight.shape[1], layer.window.kernel[0]
-    if layer.groups > 1 or layer.window.dilation[0] > 1 or 2 * channels > lanes or kernel_rows == 1:
+def unfolding_of(layer: QConv, lanes: int, vector_words: int = 1) -> Unfolding:
+    """How the input of a convolution is best stored: with several pixels of an image in a word.
+
+    That with the fewest vectors of ``vector_words`` words for an output, then the fewest words in
+    memory, then the fewest pixels side by side.
+    """
+    window, channels = layer.window, layer.weight.shape[1]
+    if layer.groups > 1 or window.dilation != (1, 1) or 2 * channels > lanes:
         return FOLDED
-    return Unfolding(min(kernel_rows, lanes // channels), layer.window.padding[0])
+    best = None
+    for rows, columns in itertools.product(*(range(1, size + 1) for size in window.kernel)):
+        # Where a stride is no longer than what is side by side, it vanishes.
+        down, across = (
+            stride if count >= stride else 1
+            for stride, count in zip(window.stride, (rows, columns))
+        )
+        if rows % down or columns % across:
+            # Positions of the kernel must stand whole steps apart, unless there is one alone.
+            if (rows % down and rows < window.kernel[0]) or (
+                columns % across and columns < window.kernel[1]
+            ):
+                continue
+        words = -(-rows * columns * channels // lanes)
+        taps = -(-window.kernel[0] // rows) * -(-window.kernel[1] // columns)
+        cost = (
+            -(-taps * words // vector_words),
+            words / (down * across),
+            rows * columns,
+        )
+        if best is None or cost < best[0]:
+            top, left = window.padding[:2]
+            best = cost, Unfolding(rows, top, down, columns, left, across)
+    return best[1] if best and best[1].rows * best[1].columns > 1 else FOLDED
 
 
 def space_to_depth(layer: QConv) -> Unfolding:

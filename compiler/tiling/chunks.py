@@ -53,9 +53,15 @@ class TileEmitter(Emitter):
 
     def tile(self, task: Task, addresses: tuple[int, ...], output: int, mapper) -> None:
         """The runs of a task whose operands stand at these addresses."""
-        layer = task.tile.layer
-        places = zip((*task.inputs, task.output), (*addresses, output))
-        self.tensors = {operand.tensor.name: operand.placed(at) for operand, at in places}
+        # An input may be read twice, in two boxes: each has a name of its own.
+        names = tuple(f"input {place}" for place in range(len(task.inputs)))
+        layer = replace(task.tile.layer, inputs=names)
+        self.tensors = {
+            name: operand.placed(at)
+            for name, operand, at in zip(
+                (*names, layer.name), (*task.inputs, task.output), (*addresses, output)
+            )
+        }
         self.begin(layer.name, task.step.owner)
         lower(self, layer, mapper)
 
