@@ -149,8 +149,7 @@ def emit(
             fetch(each)
         if number == len(tasks):
             break
-        if number >= LAG and number - LAG in stored:
-            writer.wait(stored[number - LAG])
+        writer.wait(stored.get(number - LAG, ()))
         for task in sorted(slot.after):
             writer.wait(stored[task])
         for token in fetched.pop(number, []):

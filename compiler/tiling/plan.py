@@ -1,17 +1,25 @@
 """How each layer is cut into tiles, by the closed-form model of external memory."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from compiler import mapping
-from compiler.model.external import External, Segment
-from compiler.model.network import NetworkModel, own_grid
+from compiler.model.compute import Engine, bypass_cycles, engine_cycles
+from compiler.model.external import External, Grid, Segment, demand, tiles
+from compiler.model.network import NetworkModel, own_grid, widths_of
+from compiler.model.work import Work
 from compiler.prepare import Prepared
 from compiler.tiling.boxes import divisible
 from quant.errors import NoMulError
-from quant.quantized import QConv, QuantizedGraph
+from quant.quantized import QConv, QMaxPool, QuantizedGraph
 from rtl.architecture import Architecture
 
-__all__ = ["Choice", "choose"]
+__all__ = ["Choice", "Planner"]
+
+SHARES = (1.0, 0.85, 0.7, 0.55, 0.4, 0.3, 0.2)
+"""Of the feature memory: what the tiles of a layer may take, from plenty to little."""
 
 
 @dataclass(frozen=True)
@@ -24,12 +32,16 @@ class Choice:
         Of the output, at most.
     weights_stay : bool
         Whether the loop over the map is the inner one.
+    joined : bool
+        Whether each tile is made just before the tile of the next step that reads it, and never
+        leaves the chip.
     """
 
     rows: int
     columns: int
     blocks: int
     weights_stay: bool
+    joined: bool = False
 
 
 @dataclass(frozen=True)
@@ -43,39 +55,135 @@ class Passes:
         return [Segment(channels, self.passes.get(layer, 1))]
 
 
-def choose(
-    graph: QuantizedGraph, prepared: Prepared, architecture: Architecture, external: External
-) -> list[Choice]:
-    """The fastest tiles of every step that fit the machine's memories.
+class Planner:
+    """The fastest tiles of a network.
 
-    Errors: :class:`NoMulError` naming a layer of which no tile fits.
+    Parameters
+    ----------
+    graph : QuantizedGraph
+    prepared : Prepared
+    architecture : Architecture
+    external : External
     """
-    engine = mapping.find(architecture.engine)
-    passes: dict[str, int] = {}
-    for step in prepared.steps:
-        if isinstance(step.layer, QConv):
-            name = graph.layers[step.owner].name
-            needed = engine.count_passes(architecture, step.layer.name, step.layer.weight)
-            passes[name] = max(needed, passes.get(name, 1))
-    model = NetworkModel(graph, Passes(passes))
-    found = model.from_memory(architecture, own_grid(architecture), external)
-    choices = []
-    for place, step in enumerate(prepared.steps):
-        tiled, output = found[place], prepared.tensors[step.layer.name]
-        if not tiled.cycles[0, 0] < float("inf"):
+
+    def __init__(
+        self,
+        graph: QuantizedGraph,
+        prepared: Prepared,
+        architecture: Architecture,
+        external: External,
+    ) -> None:
+        self.graph = graph
+        self.prepared = prepared
+        self.architecture = architecture
+        self.external = external
+        engine = mapping.find(architecture.engine)
+        passes: dict[str, int] = {}
+        for step in prepared.steps:
+            if isinstance(step.layer, QConv):
+                name = graph.layers[step.owner].name
+                needed = engine.count_passes(architecture, step.layer.name, step.layer.weight)
+                passes[name] = max(needed, passes.get(name, 1))
+        self.model = NetworkModel(graph, Passes(passes))
+        self.works = self.model.workload(architecture).works
+        own = own_grid(architecture)
+        shares = (np.array(SHARES) * own.feature_words).astype(np.int64)
+        weights = np.repeat(own.weight_words, len(SHARES))
+        grid = Grid(own.accumulators, own.queue_words, shares, weights)
+        self.found = self.model.from_memory(architecture, grid, external)
+
+    def choose(self, shares: Mapping[int, int], apart: Sequence[int] = ()) -> list[Choice]:
+        """Tiles of every step.
+
+        Parameters
+        ----------
+        shares : mapping of int to int
+            Steps whose tiles have to be smaller, and the number of their share.
+        apart : sequence of int
+            Steps that may not be joined to the next.
+
+        Errors: :class:`NoMulError` naming a layer of which no tile fits.
+        """
+        choices = [self.alone(place, shares.get(place, 0)) for place in range(len(self.works))]
+        for place in range(len(choices) - 1):
+            if place not in apart and self.may_join(place):
+                cycles = sum(float(self.found[at].cycles[0, 0]) for at in (place, place + 1))
+                joined = self.joined(place, cycles)
+                if joined:
+                    choices[place : place + 2] = joined
+        return choices
+
+    def alone(self, place: int, share: int) -> Choice:
+        """A step by itself."""
+        step, tiled = self.prepared.steps[place], self.found[place]
+        if share >= len(SHARES) or not np.isfinite(tiled.cycles[0, share]):
             raise NoMulError(
-                f"layer {step.layer.name}: not even its smallest tile fits {architecture.name}; "
-                f"raise feature_words or weight_words"
+                f"layer {step.layer.name}: not even its smallest tile fits "
+                f"{self.architecture.name}; raise feature_words or weight_words"
             )
-        blocks = output.layout.blocks
+        blocks = self.prepared.tensors[step.layer.name].layout.blocks
         if divisible(step.layer):
-            blocks = int(tiled.blocks[0, 0])
-        choices.append(
-            Choice(
-                int(tiled.rows[0, 0]),
-                int(tiled.columns[0, 0]),
-                blocks,
-                bool(tiled.weights_stay[0, 0]),
-            )
+            blocks = int(tiled.blocks[0, share])
+        return Choice(
+            int(tiled.rows[0, share]),
+            int(tiled.columns[0, share]),
+            blocks,
+            bool(tiled.weights_stay[0, share]),
         )
-    return choices
+
+    def may_join(self, place: int) -> bool:
+        """Whether a convolution is read by the maximum behind it alone."""
+        layer, reader = (self.prepared.steps[at].layer for at in (place, place + 1))
+        if not isinstance(layer, QConv) or not isinstance(reader, QMaxPool):
+            return False
+        readers = [step for step in self.prepared.steps if layer.name in step.layer.inputs]
+        return (
+            len(readers) == 1
+            and reader.inputs == (layer.name,)
+            and divisible(layer)
+            and layer.name != self.graph.output
+            and self.prepared.resolve(layer.name) == (layer.name, 0)
+        )
+
+    def joined(self, place: int, cycles: float) -> tuple[Choice, Choice] | None:
+        """Tiles of both that need fewer cycles than ``cycles`` together, if there are some."""
+        work, pool = self.works[place], self.works[place + 1]
+        engine, widths = Engine.of(self.architecture), widths_of(self.architecture)
+        memory = self.architecture.memory
+        segments = self.model.segments(work, self.architecture)
+        height, width, blocks = pool.output
+        rows, columns, _ = tiles(height, width, 1)
+        high, wide = (seen(n, pool, axis) for axis, n in enumerate((rows, columns)))
+        inputs = seen(high, work, 0) * seen(wide, work, 1) * work.input[2]
+        made, outputs = high * wide * blocks, rows * columns * blocks
+        count = -(-height // rows) * -(-width // columns)
+        best = None
+        for way in work.ways:
+            groups, passes = demand(work, way, engine.lanes, segments)
+            weights = groups * engine.lanes * way.split * passes * (1 if way.kept else way.steps)
+            compute = engine_cycles(
+                *(engine, work, way, passes, np.array(groups), high, wide),
+                *(np.array(memory.accumulator_words), np.array(memory.queue_words)),
+            ) + bypass_cycles(engine, pool, rows, columns, np.array(blocks))
+            fetch = self.external.cycles(inputs * widths.feature, seen(high, work, 0))
+            store = self.external.cycles(outputs * widths.feature, rows)
+            total = count * np.maximum(compute, fetch + store)
+            fits = 2 * inputs + made + 2 * outputs <= 0.95 * memory.feature_words
+            total = np.where(fits & (weights <= memory.weight_words), total, np.inf)
+            at = int(total.argmin())
+            if total[at] < cycles:
+                cycles, best = float(total[at]), (int(rows[at]), int(columns[at]))
+        if best is None:
+            return None
+        return (
+            Choice(height, width, blocks, True, joined=True),
+            Choice(*best, blocks, True),
+        )
+
+
+def seen(outputs: np.ndarray, work: Work, axis: int) -> np.ndarray:
+    """Rows or columns that windows at so many neighbouring places see, padding included."""
+    window = work.window
+    return (
+        (outputs - 1) * window.stride[axis] + window.dilation[axis] * (window.kernel[axis] - 1) + 1
+    )

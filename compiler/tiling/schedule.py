@@ -13,13 +13,14 @@ Time counts in tasks: task *r* works from *r* to *r + 1*, so the slot *s* begins
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from compiler.prepare import Step
 from compiler.tiling.space import Place, Space
 from compiler.tiling.tasks import Operand, Task
 from quant.errors import NoMulError
 from rtl.architecture import Architecture
 from rtl.registers import Region
 
-__all__ = ["Chunk", "Fetch", "Schedule", "Slot", "schedule"]
+__all__ = ["Chunk", "Fetch", "Schedule", "Slot", "Unfit", "schedule"]
 
 AHEAD = {Region.FEATURES: 2, Region.WEIGHTS: 6, Region.PARAMETERS: 6}
 """How many slots before its task something is fetched at the earliest."""
@@ -155,10 +156,10 @@ class Scheduler:
         self.producers = producers
         self.needs: list[list[Need]] = [
             [
-                *zip(("input", "residual"), task.inputs),
+                *(() if self.on_chip(number) else zip(("input", "residual"), task.inputs)),
                 *((chunk.region.name, chunk) for chunk in own),
             ]
-            for task, own in zip(tasks, chunks, strict=True)
+            for number, (task, own) in enumerate(zip(tasks, chunks, strict=True))
         ]
         # What a step's operands get on chip: as much as the largest tile, since gaps serve nobody.
         self.room: dict[tuple[int, str], int] = {}
@@ -167,36 +168,46 @@ class Scheduler:
                 key = id(task.step), role
                 self.room[key] = max(self.room.get(key, 0), what.words)
         self.slots = [Slot() for _ in range(len(tasks) + 1)]
+        self.addresses: list[int] = []  # of outputs
         self.stored = 0  # tasks whose output is stored by now
+
+    def on_chip(self, number: int) -> bool:
+        """Whether a task reads what the one before it leaves on chip."""
+        return number > 0 and self.tasks[number - 1].joined
 
     def schedule(self) -> Schedule:
         """All tasks in turn."""
         held: dict[tuple, Fetch] = {}
-        inputs, outputs, addresses = [], [], []
-        for number, task in enumerate(self.tasks):
+        inputs, chunks = [], []
+        for number in range(len(self.tasks)):
             for space in self.spaces.values():
                 space.forget(number - 1 - max(AHEAD.values()))
             self.store(number, number - 1)
             newest = max(self.producers[number], default=-1)
             if newest + 2 > number:
                 self.barrier(number)
+            held = {key: fetch for key, fetch in held.items() if fetch.last >= number}
             fetched = []
-            here: dict[tuple, Fetch] = {}
             for role, what in self.needs[number]:
                 key = role, key_of(what)
-                here[key] = held.get(key) or self.fetch(number, role, what)
-                fetched.append(here[key])
-            held = here
-            count = len(task.inputs)
-            inputs.append(tuple(fetch.address for fetch in fetched[:count]))
-            addresses.append({fetch.region: fetch.address for fetch in fetched[count:]})
-            outputs.append(self.output(number))
+                held[key] = held.get(key) or self.fetch(number, role, what)
+                fetched.append(held[key])
+            operands = [fetch for fetch in fetched if not isinstance(fetch.what, Chunk)]
+            inputs.append(
+                (self.addresses[-1],)
+                if self.on_chip(number)
+                else tuple(fetch.address for fetch in operands)
+            )
+            chunks.append({fetch.region: fetch.address for fetch in fetched[len(operands) :]})
+            self.addresses.append(self.output(number))
         self.barrier(len(self.tasks))
-        return Schedule(self.slots, inputs, outputs, addresses)
+        return Schedule(self.slots, inputs, self.addresses, chunks)
 
     def store(self, number: int, end: int) -> None:
         """In a slot, the outputs of all tasks before ``end`` that are not stored yet."""
-        self.slots[number].stores.extend(range(self.stored, end))
+        self.slots[number].stores.extend(
+            task for task in range(self.stored, end) if not self.tasks[task].joined
+        )
         self.stored = max(self.stored, end)
 
     def barrier(self, number: int) -> None:
@@ -239,33 +250,48 @@ class Scheduler:
         return Fetch(what, address, first, last, tuple(sorted(after)))
 
     def output(self, number: int) -> int:
-        """The address of a task's output."""
+        """Where a task's output stands until it is stored, or until the next task has read it."""
         space = self.spaces[Region.FEATURES]
+        joined = self.tasks[number].joined
         words = self.room[id(self.tasks[number].step), "output"]
-        address = space.find(words, number, number + 2, top=True)
-        if address is None:
+        # Behind a joined task there is time for the store until the next but one.
+        for end in (number + 3, number + 2) if self.on_chip(number) else (number + 2,):
+            address = space.find(words, number, end, top=True)
+            if address is not None:
+                break
+        else:
             self.barrier(number)
-            address = space.find(words, number, number + 2, top=True)
-        if address is None:
-            raise self.unfit(number, Region.FEATURES, words)
-        place = space.take(Place(address, words, number, number + 2, number))
+            end = number + 2
+            address = space.find(words, number, end, top=True)
+            if address is None:
+                raise self.unfit(number, Region.FEATURES, words)
+        place = space.take(Place(address, words, number, end, None if joined else number))
         self.slots[number].after.update(space.owners_before(place))
         return address
 
     def last_use(self, number: int, role: str, what: Operand | Chunk) -> int:
-        """The last of the neighbouring tasks that need the same."""
+        """The last task that needs the same without two in a row that do not."""
         key, last = (role, key_of(what)), number
-        while last + 1 < len(self.tasks) and any(
-            (other, key_of(thing)) == key for other, thing in self.needs[last + 1]
-        ):
-            last += 1
+        for other in range(number + 1, len(self.tasks)):
+            if other > last + 2:
+                break
+            if any((own, key_of(thing)) == key for own, thing in self.needs[other]):
+                last = other
         return last
 
-    def unfit(self, number: int, region: Region, words: int) -> NoMulError:
+    def unfit(self, number: int, region: Region, words: int) -> "Unfit":
         """There is no room for a task."""
-        name, memory = self.tasks[number].step.layer.name, region.name.lower()
-        return NoMulError(
-            f"layer {name}: no room for {words} words of a tile in the {memory}; raise "
+        return Unfit(self.tasks[number].step, region, words)
+
+
+class Unfit(NoMulError):
+    """There is no room for the tiles of a step."""
+
+    def __init__(self, step: Step, region: Region, words: int) -> None:
+        self.step = step
+        memory = region.name.lower()
+        super().__init__(
+            f"layer {step.layer.name}: no room for {words} words of a tile in the {memory}; raise "
             f"{memory[:-1]}_words"
         )
 

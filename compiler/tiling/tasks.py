@@ -62,12 +62,15 @@ class Task:
     tile : TileLayer
     inputs : tuple of Operand
     output : Operand
+    joined : bool
+        Whether its output is the input of the next task and of no other, and stays on chip.
     """
 
     step: Step
     tile: TileLayer
     inputs: tuple[Operand, ...]
     output: Operand
+    joined: bool = False
 
     @property
     def shape(self) -> tuple:
@@ -82,11 +85,20 @@ def tasks(prepared: Prepared, choices: Sequence[Choice]) -> list[Task]:
 
     Errors: as of :func:`~compiler.tiling.boxes.cut`.
     """
-    return [
-        task_of(prepared, step, box)
-        for step, choice in zip(prepared.steps, choices, strict=True)
-        for box in in_order(prepared, step, choice)
-    ]
+    found: list[Task] = []
+    before: Step | None = None
+    for step, choice in zip(prepared.steps, choices, strict=True):
+        if choice.joined:
+            before = step
+            continue
+        for box in in_order(prepared, step, choice):
+            task = task_of(prepared, step, box)
+            if before:
+                (source,) = task.inputs
+                found.append(task_of(prepared, before, source.box, joined=True))
+            found.append(task)
+        before = None
+    return found
 
 
 def in_order(prepared: Prepared, step: Step, choice: Choice) -> Iterator[Box]:
@@ -106,7 +118,7 @@ def in_order(prepared: Prepared, step: Step, choice: Choice) -> Iterator[Box]:
     return iter(sorted(found, key=lambda box: (box.row, box.column, box.block)))
 
 
-def task_of(prepared: Prepared, step: Step, box: Box) -> Task:
+def task_of(prepared: Prepared, step: Step, box: Box, joined: bool = False) -> Task:
     """The task that makes a box."""
     layer = step.layer
     tensors = [prepared.tensors[name] for name in (*layer.inputs, layer.name)]
@@ -115,7 +127,7 @@ def task_of(prepared: Prepared, step: Step, box: Box) -> Task:
     *inputs, output = (
         operand(prepared, tensor, part) for tensor, part in zip(tensors, (*tile.inputs, box))
     )
-    return Task(step, tile, tuple(inputs), output)
+    return Task(step, tile, tuple(inputs), output, joined)
 
 
 def operand(prepared: Prepared, tensor: Tensor, box: Box) -> Operand:
@@ -137,6 +149,8 @@ def producers(prepared: Prepared, tasks: Sequence[Task]) -> list[tuple[int, ...]
                 if meet(box, offset, operand.box, block):
                     sources.add(maker)
         found.append(tuple(sorted(sources)))
+        if task.joined:
+            continue
         buffer, block = prepared.resolve(task.output.tensor.name)
         made.setdefault(buffer, []).append((number, task.output.box, block))
     return found
