@@ -14,6 +14,7 @@ from scipy.optimize import nnls
 
 from benchmarks import lane_costs, resource_points
 from compiler.model import coefficients
+from compiler.model.logic import MEASURED
 from compiler.model.resources import all_terms, estimate, memories
 from nomul.output import table
 from nomul.verb import Unmet, Verb
@@ -35,6 +36,9 @@ SHELL = {
     "control": ("top", "host", "parameters", "queue", "sequencer", "weights", "writeback"),
 }
 """Blocks of a machine whose sum is fitted as one."""
+PLACES = {part: block for block, parts in SHELL.items() for part in parts}
+READ_IN = {"features": "fetch", "queue": "post"}
+"""Where the registers are of what is read from memories that are look-up tables."""
 
 
 def lanes() -> dict[str, Any]:
@@ -56,16 +60,17 @@ def fit() -> dict[str, Any]:
             continue
         architecture = Architecture.from_dict(point["machine"])
         blocks = {**SHELL, architecture.engine: ("engine",)}
-        memory = {"lut": {name: 0 for name in point["blocks"]}}
+        counted = dict.fromkeys([("lut", part) for part in blocks] + [("ff", p) for p in blocks], 0)
         for block, mapped in memories(architecture, point["family"]):
-            memory["lut"][block] += mapped.lut
+            place = PLACES.get(block, architecture.engine)
+            counted["lut", place] += mapped.tables
+            counted["lut", "control"] += mapped.choice
+            counted["ff", READ_IN.get(block, place)] += mapped.ff
         for block, terms in all_terms(architecture, point["family"]).items():
             for resource, values in terms.items():
                 total = sum(used[resource] for used in point["blocks"].values())
-                seen = sum(
-                    point["blocks"][part][resource] - memory.get(resource, {}).get(part, 0)
-                    for part in blocks[block]
-                )
+                seen = sum(point["blocks"][part][resource] for part in blocks[block])
+                seen -= counted[resource, block] + values.pop(MEASURED, 0)
                 rows.setdefault((resource, block), []).append((values, seen, total))
     found: dict[str, Any] = {"lut": {}, "ff": {}}
     for (resource, block), observed in sorted(rows.items()):
@@ -76,7 +81,7 @@ def fit() -> dict[str, Any]:
 def solve(observed: list[tuple[dict[str, float], float, float]]) -> dict[str, float]:
     """Of terms, what is seen and the machine's total, the coefficients of the terms."""
     names = sorted({name for values, _, _ in observed for name in values})
-    a = np.array([[values.get(name, 0.0) for name in names] for values, _, _ in observed])
+    a = np.array([[values.get(name, 0.0) for name in names] for values, _, _ in observed], float)
     seen = np.array([seen for _, seen, _ in observed])
     weight = 1 / np.array([total for _, _, total in observed])
     scale = np.maximum(np.abs(a).max(axis=0), 1e-9)

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from compiler.model.coefficients import coefficients
-from compiler.model.logic import Terms, find
+from compiler.model.logic import MEASURED, Terms, find
 from compiler.model.logic.shell import shell_terms
 from compiler.model.memories import Mapped, map_memory
 from quant.errors import NoMulError
@@ -72,12 +72,13 @@ def estimate(architecture: Architecture, family: str) -> Estimate:
     logic = {"lut": 0.0, "ff": 0.0}
     for block, terms in all_terms(architecture, family).items():
         for resource, values in terms.items():
-            known = fitted[resource][block]
-            logic[resource] += sum(known[name] * value for name, value in values.items())
+            known = {MEASURED: 1.0, **fitted[resource][block]}
+            # A term that no fitted machine had costs nothing that is known.
+            logic[resource] += sum(known.get(name, 0.0) * value for name, value in values.items())
     mapped = [found for _, found in memories(architecture, family)]
     return Estimate(
         lut=logic["lut"] + sum(found.lut for found in mapped),
-        ff=logic["ff"],
+        ff=logic["ff"] + sum(found.ff for found in mapped),
         dsp=find(architecture.engine).dsp_blocks(architecture.engine_config),
         bram=sum(found.bram for found in mapped),
     )

@@ -4,7 +4,7 @@ The shell's are in :mod:`compiler.model.logic.shell`; an engine's in a module of
 the model knows only this:
 
 ``terms(architecture, family)``
-    :data:`Terms` of the engine.
+    :data:`Terms` of the engine, one of which may be :data:`MEASURED`.
 ``dsp_blocks(config)``
     DSP blocks, exactly.
 ``memory(config)``
@@ -16,10 +16,13 @@ import pkgutil
 
 from quant.errors import NoMulError
 
-__all__ = ["Terms", "find"]
+__all__ = ["MEASURED", "Terms", "find"]
 
 Terms = dict[str, dict[str, float]]
 """For ``lut`` and ``ff`` the terms by name; their coefficients are fitted."""
+
+MEASURED = "measured"
+"""The term that is no size but a cost by itself: it has no coefficient."""
 
 
 def find(engine: str):

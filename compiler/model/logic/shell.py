@@ -17,7 +17,6 @@ def shell_terms(architecture: Architecture) -> dict[str, Terms]:
     spread = a.groups * a.vector_words * code * (banks > 1)
     address = (memory.feature_words - 1).bit_length()
     shift = a.pass_shift_bits
-    small = float(memory.accumulator_words <= 64)
     one = {"one": 1.0}
     nests: Terms = {
         "lut": {**one, "address": address, "vector": a.vector_words * (banks > 1)},
@@ -37,7 +36,11 @@ def shell_terms(architecture: Architecture) -> dict[str, Terms]:
         },
         "fetch": {
             "lut": {**one, "spread": spread, "words": a.groups * a.vector_words},
-            "ff": {**one, "spread": spread, "code": a.groups * a.vector_words * code},
+            "ff": {
+                "groups": a.groups,
+                "words": a.groups * a.vector_words,
+                "code": a.groups * a.vector_words * code,
+            },
         },
         "features": {
             "lut": {**one, "residual": code, "banks": a.groups * banks},
@@ -58,7 +61,6 @@ def shell_terms(architecture: Architecture) -> dict[str, Terms]:
                 "bits": sums * a.accumulator_bits,
                 "shift": sums * shift,
                 "added": sums * config.sum_bits,
-                "kept": small * sums * a.accumulator_bits,
             },
         },
         "post": {
@@ -74,7 +76,6 @@ def shell_terms(architecture: Architecture) -> dict[str, Terms]:
                 "bits": a.lanes * a.accumulator_bits,
                 "code": code,
                 "logarithmic": a.lanes * a.logarithmic,
-                "member": a.lanes * a.accumulator_bits * (a.groups > 1),
             },
         },
     }

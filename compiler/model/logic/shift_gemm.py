@@ -1,7 +1,7 @@
 """Columns of lanes, of look-up tables or of DSP blocks."""
 
 from compiler.model.coefficients import lane_cost
-from compiler.model.logic import Terms
+from compiler.model.logic import MEASURED, Terms
 from rtl.architecture import Architecture
 from rtl.engines.shift_gemm import ShiftGemmConfig
 
@@ -20,11 +20,11 @@ def terms(architecture: Architecture, family: str) -> Terms:
             return lane_cost(c.weights, c.activation_bits, kind, resource)
 
         return {
-            "lanes": columns * c.column_lanes * cost(version),
-            "dsp": made * c.column_lanes * cost("dsp"),
+            MEASURED: c.column_lanes * (columns * cost(version) + made * cost("dsp")),
             "columns": columns + made,
             "vector": c.groups * c.column_lanes * c.activation_bits,
             "folding": c.groups * c.column_lanes * (c.dsp_columns > 0),
+            f"multipliers.{family}": made * c.column_lanes,
         }
 
     return {"lut": lanes("lut"), "ff": lanes("ff")}
