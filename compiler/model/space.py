@@ -29,9 +29,9 @@ class Sizes:
     features, weights, accumulators, queue : (least, most)
     """
 
-    features: tuple[int, int] = (1 << 9, 1 << 17)
-    weights: tuple[int, int] = (1 << 10, 1 << 17)
-    accumulators: tuple[int, int] = (1 << 8, 1 << 11)
+    features: tuple[int, int] = (1 << 10, 1 << 17)
+    weights: tuple[int, int] = (1 << 10, 1 << 16)
+    accumulators: tuple[int, int] = (1 << 8, 1 << 10)
     queue: tuple[int, int] = (1 << 6, 1 << 9)
 
     def grid(self) -> Grid:
