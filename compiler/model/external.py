@@ -5,7 +5,8 @@ inputs. While the engine works on one tile, its memories' other halves take the 
 residuals of the next and give the outputs of the one before, all through one external memory.
 Either order of the two loops is possible: weights that stay while the map passes, or a part of the
 map that stays while the weights pass. Behind the last tile of a layer everything is written before
-the first of the next layer is read.
+the first of the next layer is read. The weights of a tile whose sums fit the accumulators at once
+are read once, in order; so they need not stand in the weight memory whole but may stream through it.
 
 What that leaves out is what a design of the DMA will add: commands, and arbitration beyond that of
 a burst. A tensor stands in external memory as it does on chip, channels last.
@@ -17,7 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from compiler.mapping import Way
-from compiler.model.compute import Engine, bypass_cycles, engine_cycles
+from compiler.model.compute import LARGEST_COUNT, Engine, bypass_cycles, engine_cycles
 from compiler.model.work import Work
 
 __all__ = ["External", "Grid", "Segment", "Tiled", "Widths", "demand", "tiled"]
@@ -154,7 +155,7 @@ def tiled(
         for name in candidates[0]
     }
     fits = (joined["features"] <= grid.feature_words[:, None]) & (
-        joined["weights"] <= grid.weight_words[:, None]
+        joined["weights"][:, None, :] <= grid.weight_words[:, None]
     )
     choices = np.where(fits, joined["cycles"][:, None, :], np.inf)
     best = choices.argmin(axis=-1)
@@ -193,12 +194,17 @@ def candidate(
         compute = bypass_cycles(engine, work, rows, columns, made)
         compute = np.broadcast_to(compute, (grid.shape[0], len(rows)))
         weights = np.zeros_like(rows)
+        standing = np.zeros((grid.shape[0], len(rows)))
     else:
         queue, accumulators = grid.queue_words[:, None], grid.accumulators[:, None]
         compute = engine_cycles(
             engine, work, way, passes, groups, rows, columns, accumulators, queue
         )
-        weights = groups * (engine.lanes * split * passes * (1 if way.kept else way.steps))
+        block = engine.lanes * split
+        weights = groups * (block * passes * (1 if way.kept else way.steps))
+        words = rows * -(-columns // way.pixels)
+        streams = (words <= accumulators) & (words * way.steps <= LARGEST_COUNT)
+        standing = np.where(streams, 2 * block, np.where(counts > 1, 2, 1) * weights)
 
     read = made if work.follows else work.input[2]
     window = work.window
@@ -232,7 +238,7 @@ def candidate(
         "transfer": fetches * fetch + loads * load + spots * counts * store,
         "bytes": fetches * fetched + loads * weight_bytes + spots * counts * stored,
         "features": several * (inputs + outputs * (2 if work.residual else 1)),
-        "weights": np.where(counts > 1, 2, 1) * weights,
+        "weights": standing,
         "rows": rows,
         "columns": columns,
         "groups": groups,
