@@ -163,12 +163,12 @@ def tiled(
     return Tiled(
         cycles=np.take_along_axis(choices, best[..., None], axis=-1)[..., 0],
         compute=joined["compute"][queues, best],
-        transfer=joined["transfer"][queues, best],
-        bytes=joined["bytes"][queues, best],
+        transfer=joined["transfer"][best],
+        bytes=joined["bytes"][best],
         rows=joined["rows"][best],
         columns=joined["columns"][best],
         groups=joined["groups"][best],
-        weights_stay=joined["stay"][queues, best],
+        weights_stay=joined["stay"][best],
     )
 
 
@@ -194,7 +194,7 @@ def candidate(
         compute = bypass_cycles(engine, work, rows, columns, made)
         compute = np.broadcast_to(compute, (grid.shape[0], len(rows)))
         weights = np.zeros_like(rows)
-        standing = np.zeros((grid.shape[0], len(rows)))
+        block, streams = 0, np.zeros_like(rows)
     else:
         queue, accumulators = grid.queue_words[:, None], grid.accumulators[:, None]
         compute = engine_cycles(
@@ -204,7 +204,6 @@ def candidate(
         weights = groups * (block * passes * (1 if way.kept else way.steps))
         words = rows * -(-columns // way.pixels)
         streams = (words <= accumulators) & (words * way.steps <= LARGEST_COUNT)
-        standing = np.where(streams, 2 * block, np.where(counts > 1, 2, 1) * weights)
 
     read = made if work.follows else work.input[2]
     window = work.window
@@ -228,21 +227,35 @@ def candidate(
     stay = counts * (everything + (spots - 1) * np.maximum(compute, fetch + store))
     passing = spots * (everything + (counts - 1) * np.maximum(compute, load + store))
     ends = external.latency + load + fetch + store
-    fetches = np.where(stay <= passing, counts * spots, spots)
-    loads = np.where(stay <= passing, counts, counts * spots)
     stored = outputs * widths.feature
     fetched = inputs * widths.feature + (stored if work.residual else 0)
-    return {
-        "cycles": np.minimum(stay, passing) + ends,
-        "compute": compute * spots * counts,
-        "transfer": fetches * fetch + loads * load + spots * counts * store,
-        "bytes": fetches * fetched + loads * weight_bytes + spots * counts * stored,
+    steps, whole = counts * spots, np.where(counts > 1, 2, 1) * weights
+    alike = {
+        "compute": compute * steps,
         "features": several * (inputs + outputs * (2 if work.residual else 1)),
-        "weights": standing,
         "rows": rows,
         "columns": columns,
         "groups": groups,
-        "stay": stay <= passing,
+    }
+    orders = [
+        {
+            "cycles": cycles + ends,
+            "weights": np.broadcast_to(standing, compute.shape),
+            "transfer": loads * load + fetches * fetch + steps * store,
+            "bytes": loads * weight_bytes + fetches * fetched + steps * stored,
+            "stay": np.full(len(rows), stays),
+        }
+        for cycles, standing, loads, fetches, stays in (
+            (stay, whole, counts, steps, True),
+            (passing, np.where(streams, 2 * block, whole), steps, spots, False),
+        )
+    ]
+    return {
+        **{name: np.concatenate([values] * 2, axis=-1) for name, values in alike.items()},
+        **{
+            name: np.concatenate([order[name] for order in orders], axis=-1)
+            for name in orders[0]
+        },
     }
 
 
