@@ -15,6 +15,7 @@ VERBS = {
     "compile": "Compile a quantized network for a machine.",
     "run": "Run a network on images.",
     "verify": "Check every stage of the chain against the one before it.",
+    "explore": "Search the best machines for a network on a part.",
     "verilog": "Write a block or a whole machine as Verilog.",
     "synth": "Synthesize a machine and count what it takes of a part.",
     "report": "Show where a program's cycles and memory go.",

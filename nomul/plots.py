@@ -11,15 +11,17 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
 
+from compiler.model.search import Found
 from compiler.program import Program
 from nomul.layers import QuantizedRow
 from quant.files import write_bytes
 from quant.graph import Conv, Graph
 from quant.quantized import QConv, QuantizedGraph
 
-__all__ = ["plot_cycles", "plot_quantization"]
+__all__ = ["plot_cycles", "plot_front", "plot_quantization"]
 
 BLUE, GREY, ORANGE = "#2f6db0", "#c3c9d1", "#b8651b"
+COLORS = (BLUE, ORANGE, "#5a8f3c", "#7a5195")
 ROW_INCHES = 0.26
 
 
@@ -82,6 +84,19 @@ def plot_cycles(path: Path, program: Program) -> None:
         title=f"{program.name} ({program.scheme}) on {program.architecture.name}: "
         f"{program.cycles:,} cycles, {program.busy:.1%} busy",
     )
+    axes.legend(frameon=False)
+    save(figure, path)
+
+
+def plot_front(path: Path, found: list[Found], title: str, clock_mhz: float) -> None:
+    """Latency and look-up tables of machines, by engine; those without block RAM to spare too."""
+    figure, axes = plt.subplots(figsize=(8, 5), layout="constrained")
+    for engine, color in zip(sorted({one.engine["kind"] for one in found}), COLORS):
+        some = [one for one in found if one.engine["kind"] == engine]
+        times = [one.cycles / clock_mhz / 1000 for one in some]
+        axes.scatter([one.lut for one in some], times, s=14, color=color, label=engine)
+    axes.set(xscale="log", yscale="log", xlabel="look-up tables", ylabel="ms an image", title=title)
+    axes.grid(color=GREY, linewidth=0.5)
     axes.legend(frameon=False)
     save(figure, path)
 

@@ -15,7 +15,7 @@ from compiler.model.work import Work
 from rtl.architecture import Architecture
 from rtl.isa import COUNT
 
-__all__ = ["Engine", "bypass_cycles", "engine_cycles"]
+__all__ = ["LARGEST_COUNT", "Engine", "bypass_cycles", "engine_cycles"]
 
 LARGEST_COUNT = 1 << COUNT.width
 SWAP = 1

@@ -5,7 +5,8 @@ inputs. While the engine works on one tile, its memories' other halves take the 
 residuals of the next and give the outputs of the one before, all through one external memory.
 Either order of the two loops is possible: weights that stay while the map passes, or a part of the
 map that stays while the weights pass. Behind the last tile of a layer everything is written before
-the first of the next layer is read.
+the first of the next layer is read. The weights of a tile whose sums fit the accumulators at once
+are read once, in order; so they need not stand in the weight memory whole but may stream through it.
 
 What that leaves out is what a design of the DMA will add: commands, and arbitration beyond that of
 a burst. A tensor stands in external memory as it does on chip, channels last.
@@ -17,7 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from compiler.mapping import Way
-from compiler.model.compute import Engine, bypass_cycles, engine_cycles
+from compiler.model.compute import LARGEST_COUNT, Engine, bypass_cycles, engine_cycles
 from compiler.model.work import Work
 
 __all__ = ["External", "Grid", "Segment", "Tiled", "Widths", "demand", "tiled"]
@@ -41,12 +42,17 @@ class External:
         Cycles that a burst costs besides its bytes.
     latency : int
         Cycles to the first byte.
+    ahead : bool
+        Whether all weights of a tile are on chip when it begins, those of a layer's first tile
+        having come while the layer before it worked; as :mod:`compiler.tiling` has it. Else
+        weights may stream through a part of their memory, and layers wait for each other.
     """
 
     bytes_per_cycle: float
     burst_bytes: int
     burst_overhead: float
     latency: int
+    ahead: bool = False
 
     def cycles(self, size: np.ndarray, runs: np.ndarray) -> np.ndarray:
         """Cycles for ``size`` bytes that stand in so many runs of equal length."""
@@ -155,7 +161,7 @@ def tiled(
         for name in candidates[0]
     }
     fits = (joined["features"] <= grid.feature_words[:, None]) & (
-        joined["weights"] <= grid.weight_words[:, None]
+        joined["weights"][:, None, :] <= grid.weight_words[:, None]
     )
     choices = np.where(fits, joined["cycles"][:, None, :], np.inf)
     best = choices.argmin(axis=-1)
@@ -163,13 +169,13 @@ def tiled(
     return Tiled(
         cycles=np.take_along_axis(choices, best[..., None], axis=-1)[..., 0],
         compute=joined["compute"][queues, best],
-        transfer=joined["transfer"][queues, best],
-        bytes=joined["bytes"][queues, best],
+        transfer=joined["transfer"][best],
+        bytes=joined["bytes"][best],
         rows=joined["rows"][best],
         columns=joined["columns"][best],
         groups=joined["groups"][best],
         blocks=joined["blocks"][best],
-        weights_stay=joined["stay"][queues, best],
+        weights_stay=joined["stay"][best],
     )
 
 
@@ -195,12 +201,17 @@ def candidate(
         compute = bypass_cycles(engine, work, rows, columns, made)
         compute = np.broadcast_to(compute, (grid.shape[0], len(rows)))
         weights = np.zeros_like(rows)
+        block, streams = 0, np.zeros_like(rows)
     else:
         queue, accumulators = grid.queue_words[:, None], grid.accumulators[:, None]
         compute = engine_cycles(
             engine, work, way, passes, groups, rows, columns, accumulators, queue
         )
-        weights = groups * (engine.lanes * split * passes * (1 if way.kept else way.steps))
+        block = engine.lanes * split
+        weights = groups * (block * passes * (1 if way.kept else way.steps))
+        words = rows * -(-columns // way.pixels)
+        streams = (words <= accumulators) & (words * way.steps <= LARGEST_COUNT)
+        streams = streams & (not external.ahead)
 
     read = made if work.follows else work.input[2]
     window = work.window
@@ -225,23 +236,42 @@ def candidate(
     everything = np.maximum(compute, load + fetch + store)
     stay = counts * (everything + (spots - 1) * np.maximum(compute, fetch + store))
     passing = spots * (everything + (counts - 1) * np.maximum(compute, load + store))
-    ends = external.latency + load + fetch + store
-    fetches = np.where(stay <= passing, counts * spots, spots)
-    loads = np.where(stay <= passing, counts, counts * spots)
+    ends = external.latency + fetch + store
+    if external.ahead:
+        early = np.maximum(compute, fetch + store) - everything
+        stay, passing = stay + early, passing + early
+    else:
+        ends = ends + load
     stored = outputs * widths.feature
     fetched = inputs * widths.feature + (stored if work.residual else 0)
-    return {
-        "cycles": np.minimum(stay, passing) + ends,
-        "compute": compute * spots * counts,
-        "transfer": fetches * fetch + loads * load + spots * counts * store,
-        "bytes": fetches * fetched + loads * weight_bytes + spots * counts * stored,
+    steps, whole = counts * spots, np.where(counts > 1, 2, 1) * weights
+    alike = {
+        "compute": compute * steps,
         "features": held * inputs + several * outputs * (2 if work.residual else 1),
-        "weights": np.where(counts > 1, 2, 1) * weights,
         "rows": rows,
         "columns": columns,
         "groups": groups,
         "blocks": made,
-        "stay": stay <= passing,
+    }
+    orders = [
+        {
+            "cycles": np.maximum(cycles, loads * load + fetches * fetch + steps * store) + ends,
+            "weights": np.broadcast_to(standing, compute.shape),
+            "transfer": loads * load + fetches * fetch + steps * store,
+            "bytes": loads * weight_bytes + fetches * fetched + steps * stored,
+            "stay": np.full(len(rows), stays),
+        }
+        for cycles, standing, loads, fetches, stays in (
+            (stay, whole, counts, steps, True),
+            (passing, np.where(streams, 2 * block, whole), steps, spots, False),
+        )
+    ]
+    return {
+        **{name: np.concatenate([values] * 2, axis=-1) for name, values in alike.items()},
+        **{
+            name: np.concatenate([order[name] for order in orders], axis=-1)
+            for name in orders[0]
+        },
     }
 
 

@@ -4,6 +4,9 @@ Cycles hang on shapes, and on how many passes a layer's weights take. So calibra
 and weights can be left out; what an outline computes means nothing.
 """
 
+from collections.abc import Callable
+from dataclasses import replace
+
 import numpy as np
 
 from quant.fusion import Step, fuse
@@ -12,7 +15,7 @@ from quant.lower import lower_step
 from quant.numbers import Format
 from quant.quantized import QConv, QLayer, QuantizedGraph
 
-__all__ = ["outline"]
+__all__ = ["outline", "packed", "unpacked"]
 
 
 def outline(graph: Graph, activation_bits: int = 8) -> QuantizedGraph:
@@ -43,11 +46,37 @@ def outline(graph: Graph, activation_bits: int = 8) -> QuantizedGraph:
     )
 
 
+def packed(graph: QuantizedGraph) -> QuantizedGraph:
+    """An outline with the shape of each weight in its place, small enough to be sent."""
+    return with_weights(graph, lambda weight: np.array(weight.shape))
+
+
+def unpacked(graph: QuantizedGraph) -> QuantizedGraph:
+    """The inverse of :func:`packed`."""
+    return with_weights(graph, lambda shape: weightless(tuple(shape.tolist())))
+
+
+def with_weights(
+    graph: QuantizedGraph, change: Callable[[np.ndarray], np.ndarray]
+) -> QuantizedGraph:
+    layers = (
+        replace(layer, weight=change(layer.weight)) if isinstance(layer, QConv) else layer
+        for layer in graph.layers
+    )
+    return replace(graph, layers=tuple(layers))
+
+
+def weightless(shape: tuple[int, ...]) -> np.ndarray:
+    """Weights of a shape that take no memory."""
+    rows, columns = shape[2:]
+    positions = np.arange(rows * columns, dtype=np.int32).reshape(rows, columns)
+    return np.broadcast_to(positions, shape)
+
+
 def convolution(step: Step, conv: Conv, codes: Format) -> QConv:
     """The convolution of a step."""
     shape: Shape = conv.shape
     each = np.broadcast_to(np.int32(0), shape[:1])
-    positions = np.arange(conv.window.positions, dtype=np.int32).reshape(conv.window.kernel)
     return QConv(
         name=step.name,
         inputs=step.inputs,
@@ -55,7 +84,7 @@ def convolution(step: Step, conv: Conv, codes: Format) -> QConv:
         format=codes,
         low=codes.low,
         high=codes.high,
-        weight=np.broadcast_to(positions, conv.weight.shape),
+        weight=weightless(conv.weight.shape),
         weight_fraction=each,
         bias=each.astype(np.int64),
         shift=each,
