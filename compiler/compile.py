@@ -6,17 +6,21 @@ import numpy as np
 
 from compiler import mapping
 from compiler.cycles import predict
-from compiler.emit import Emitter, parameter_bits
+from compiler.emit import Emitter
+from compiler.layout import Layout
 from compiler.lower import lower
+from compiler.lower_split import lower_split
 from compiler.memory import allocate
-from compiler.prepare import Prepared, prepare
+from compiler.prepare import LayoutOf, Prepared, prepare
 from compiler.program import LayerRecord, Program
+from compiler.split import packed_layout, width_code
 from compiler.tensor import PlacedTensor
 from quant.errors import NoMulError
 from quant.quantized import QConv, QuantizedGraph
 from rtl.architecture import Architecture, load_architecture
 from rtl.isa import LAYOUTS, Opcode
 from rtl.packing import pieces
+from rtl.split.parts import part_count
 
 __all__ = ["compile"]
 
@@ -32,6 +36,7 @@ def compile(graph: QuantizedGraph, architecture: Architecture | str | Path) -> P
     prepared = prepare(
         graph,
         architecture.lanes,
+        layouts(graph, architecture),
         architecture.vector_words,
         mapping.find(architecture.engine).unfolding_of,
     )
@@ -40,12 +45,13 @@ def compile(graph: QuantizedGraph, architecture: Architecture | str | Path) -> P
     emitter = Emitter(architecture, tensors, limits)
     steps = iter(prepared.steps)
     step = next(steps, None)
+    lowering = lower_split if architecture.splits else lower
     ends = []
     for owner, layer in enumerate(graph.layers):
         first = emitter.runs
         while step is not None and step.owner == owner:
             emitter.begin(layer.name, owner)
-            lower(emitter, step.layer)
+            lowering(emitter, step.layer)
             step = next(steps, None)
         ends.append((first, emitter.runs))
     emitter.finish()
@@ -72,10 +78,7 @@ def compile(graph: QuantizedGraph, architecture: Architecture | str | Path) -> P
         architecture=architecture,
         instructions=np.array(emitter.instructions, np.uint64),
         weights=image(emitter.weights, architecture.engine_config.weight_bits),
-        parameters=image(
-            emitter.parameters,
-            parameter_bits(architecture.lanes, architecture.accumulator_bits),
-        ),
+        parameters=image(emitter.parameters, architecture.parameter_bits),
         input=tensors[graph.input],
         output=tensors[graph.output],
         layers=tuple(layers),
@@ -88,6 +91,17 @@ def image(parts: list[np.ndarray], bits: int) -> np.ndarray:
     return np.concatenate([np.zeros((0, pieces(bits)), np.uint32), *parts])
 
 
+def layouts(graph: QuantizedGraph, architecture: Architecture) -> LayoutOf:
+    """Where the channels of a tensor of some format stand, if nothing else decides it."""
+    lanes = architecture.lanes
+    if not architecture.splits:
+        return lambda channels, fmt: Layout.default(channels, lanes)
+    # Tensors are filled up to whole words of the narrowest one, which a run may have to write.
+    formats = [graph.input_format, *(layer.format for layer in graph.layers)]
+    multiple = max(part_count(width_code(fmt.bits)) for fmt in formats)
+    return lambda channels, fmt: packed_layout(channels, lanes, width_code(fmt.bits), multiple)
+
+
 def check_tensors(graph: QuantizedGraph, architecture: Architecture) -> None:
     """Refuse what no plan could help: codes or maps that are too wide for the machine."""
     largest = (1 << LAYOUTS[Opcode.BOUNDS]["rows"].width) - 1
@@ -98,6 +112,12 @@ def check_tensors(graph: QuantizedGraph, architecture: Architecture) -> None:
                 f"tensor {name} has {fmt.bits}-bit codes, {architecture.name} has activation_bits "
                 f"= {architecture.activation_bits}; quantize activations to "
                 f"{architecture.activation_bits} bits or raise activation_bits"
+            )
+        high = graph.input_format.high if name == graph.input else graph.layer(name).high
+        if architecture.splits and high >= 1 << 31:
+            raise NoMulError(
+                f"tensor {name} has codes up to {high}, {architecture.name} takes signed ones of 32 "
+                f"bits; quantize it with a sign, or to fewer bits"
             )
         if fmt.logarithmic and not architecture.logarithmic:
             raise NoMulError(

@@ -13,12 +13,7 @@ from rtl.architecture import Architecture
 from rtl.isa import ADDRESS, COORDINATE, SHIFT, VERSION, Nest, Opcode, Path, encode
 from rtl.packing import pack, unpack
 
-__all__ = ["Emitter", "pack_parameters", "parameter_bits", "unpack_parameters"]
-
-
-def parameter_bits(lanes: int, bits: int) -> int:
-    """Width of a parameter word: a block of ``lanes`` channels, accumulators of ``bits``."""
-    return lanes * (bits + SHIFT.width)
+__all__ = ["Emitter", "pack_parameters", "unpack_parameters"]
 
 
 def pack_parameters(bits: int, bias: np.ndarray, shift: np.ndarray) -> np.ndarray:

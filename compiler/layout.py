@@ -8,7 +8,7 @@ import numpy as np
 
 from quant.graph import Shape
 
-__all__ = ["FOLDED", "Layout", "Unfolding"]
+__all__ = ["FOLDED", "UNUSED", "Layout", "Unfolding"]
 
 UNUSED = -1
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from compiler import rewrite
 from compiler.layout import FOLDED, Layout, Unfolding
 from compiler.memory import Buffer
+from quant.errors import NoMulError
 from quant.graph import Shape
 from quant.numbers import Format
 from quant.quantized import (
@@ -27,7 +28,10 @@ from quant.quantized import (
     QuantizedGraph,
 )
 
-__all__ = ["Prepared", "Step", "Tensor", "prepare"]
+__all__ = ["LayoutOf", "Prepared", "Step", "Tensor", "prepare"]
+
+LayoutOf = Callable[[int, Format], Layout]
+"""Where so many channels of a format stand, if nothing else decides it."""
 
 
 @dataclass(frozen=True)
@@ -121,12 +125,13 @@ class Prepared:
 def prepare(
     graph: QuantizedGraph,
     lanes: int,
+    layout_of: LayoutOf,
     vector_words: int,
     unfolding_of: Callable[[QConv, int], Unfolding],
 ) -> Prepared:
     """Steps, layouts and shared places of a graph's tensors.
 
-    ``unfolding_of`` is the engine's mapping's.
+    ``layout_of`` is the machine's, ``unfolding_of`` the engine's mapping's.
     """
     result = Prepared()
     fmt = graph.input_format
@@ -138,12 +143,12 @@ def prepare(
         fmt,
         fmt.low,
         fmt.high,
-        Layout.default(unfolding.shape(graph.input_shape)[0], lanes),
+        layout_of(unfolding.shape(graph.input_shape)[0], fmt),
         unfolding,
     )
     layers = []
     for layer in graph.layers:
-        layer, layout = with_layout(layer, result.tensors, lanes)
+        layer, layout = with_layout(layer, result.tensors, layout_of)
         layers.append(layer)
         result.tensors[layer.name] = Tensor(
             layer.name, layer.shape, layer.format, layer.low, layer.high, layout
@@ -180,32 +185,68 @@ def input_reader(graph: QuantizedGraph) -> QConv | None:
     return reader if reader.inputs[0] == graph.input else None
 
 
-def with_layout(layer: QLayer, tensors: dict[str, Tensor], lanes: int) -> tuple[QLayer, Layout]:
-    """A layer as it will run, and the layout of its output."""
+def with_layout(
+    layer: QLayer, tensors: dict[str, Tensor], layout_of: LayoutOf
+) -> tuple[QLayer, Layout]:
+    """A layer as it will run, and the layout of its output.
+
+    Errors: :class:`NoMulError` for a residual whose channels stand neither as usual nor as in the
+    output.
+    """
+    usual = layout_of(layer.shape[0], layer.format)
+
+    def is_usual(name: str) -> bool:
+        return tensors[name].layout == layout_of(tensors[name].shape[0], tensors[name].format)
+
+    def like(name: str) -> Layout:
+        """Another tensor's layout, where codes of the layer's format can stand so."""
+        same = tensors[name].layout
+        return usual if is_usual(name) or same.lanes != usual.lanes else same
+
     layouts = [tensors[name].layout for name in layer.inputs]
     if isinstance(layer, QConcat):
         return layer, Layout.concatenate(layouts)
     if isinstance(layer, QAvgPool):
-        return rewrite.pool_as_convolution(layer), layouts[0]
-    if isinstance(layer, QRequantize) and layer.left > layer.shift:
-        left = layer.left - layer.shift
-        return rewrite.requantize_as_convolution(layer, left), layouts[0]
+        return rewrite.pool_as_convolution(layer), like(layer.inputs[0])
+    if isinstance(layer, QRequantize):
+        left = max(layer.left - layer.shift, 0)
+        kept = is_usual(layer.inputs[0]) or like(layer.inputs[0]) == layouts[0]
+        if left or not kept:
+            return rewrite.requantize_as_convolution(layer, left), like(layer.inputs[0])
+        return layer, like(layer.inputs[0])
     if isinstance(layer, QAdd):
         layer = finer_first(layer)
-        if tensors[layer.inputs[0]].layout != tensors[layer.inputs[1]].layout:
+        alike = layouts[0] == layouts[1] and like(layer.inputs[0]) == layouts[0]
+        if not alike and not all(is_usual(name) for name in layer.inputs):
             layer = rewrite.add_as_convolution(layer)
-            layouts = [tensors[name].layout for name in layer.inputs]
     if isinstance(layer, QConv):
         unfolding = tensors[layer.inputs[0]].unfolding
         if unfolding != FOLDED:
             layer = rewrite.unfold_convolution(layer, unfolding)
-        if len(layouts) > 1:
-            return layer, layouts[1]
+        if len(layer.inputs) > 1:
+            return layer, residual_layout(layer, tensors, is_usual, like)
         channels = layer.shape[0]
         if layer.groups == channels == layouts[0].channels:
-            return layer, layouts[0]
-        return layer, Layout.default(channels, lanes)
-    return layer, layouts[0]
+            return layer, like(layer.inputs[0])
+        return layer, usual
+    return layer, like(layer.inputs[0])
+
+
+def residual_layout(
+    layer: QConv,
+    tensors: dict[str, Tensor],
+    is_usual: Callable[[str], bool],
+    like: Callable[[str], Layout],
+) -> Layout:
+    """The layout of an output that is that of its residual. Errors: see :func:`with_layout`."""
+    name = layer.inputs[1]
+    layout = like(name)
+    if not is_usual(name) and layout != tensors[name].layout:
+        raise NoMulError(
+            f"layer {layer.name} adds {name}, a concatenation with empty parts, in codes of another "
+            f"width; quantize both to one width"
+        )
+    return layout
 
 
 def finer_first(layer: QAdd) -> QAdd:

@@ -17,6 +17,8 @@ __all__ = ["NOTHING", "InputBlocks", "Reading", "readings"]
 NOTHING = -1
 """Marks a word of a vector whose weights are all 0."""
 
+Span = tuple[int, int]
+
 
 @dataclass(frozen=True)
 class InputBlocks:
@@ -45,22 +47,23 @@ class InputBlocks:
         """The same for groups of ``split`` blocks of outputs, of which some may read alike."""
         each = output_spans(convolution)
         groups = [each[b : b + split] for b in range(0, len(each), split)]
-        spans = [(min(low for low, _ in g), max(high for _, high in g)) for g in groups]
+        spans = [joined(group) for group in groups]
         total = convolution.input.layout.blocks
         repeats = [n for n in range(1, len(spans) + 1) if len(spans) % n == 0]
         return min((cls.fewest(spans, total, n) for n in repeats), key=lambda reads: reads.count)
 
     @classmethod
-    def fewest(cls, spans: list[tuple[int, int]], total: int, repeat: int = 1) -> "InputBlocks":
+    def fewest(cls, spans: list[Span | None], total: int, repeat: int = 1) -> "InputBlocks":
         """The fewest blocks that hold all spans, of ``total`` that there are."""
-        for count in range(max(high - low for low, high in spans) + 1, total):
+        needed = [(b, *span) for b, span in enumerate(spans) if span]
+        for count in range(max(high - low for _, low, high in needed) + 1, total):
             for stride in range(-total, total + 1):
                 ranges = [
                     (
                         max(high - count + 1, 0) - b // repeat * stride,
                         min(low, total - count) - b // repeat * stride,
                     )
-                    for b, (low, high) in enumerate(spans)
+                    for b, low, high in needed
                 ]
                 first = max(low for low, _ in ranges)
                 if first <= min(high for _, high in ranges):
@@ -68,16 +71,24 @@ class InputBlocks:
         return cls(0, 0, total)
 
 
-def output_spans(convolution: Convolution) -> list[tuple[int, int]]:
+def joined(spans: list[Span | None]) -> Span | None:
+    """The span over several."""
+    some = [span for span in spans if span]
+    return (min(low for low, _ in some), max(high for _, high in some)) if some else None
+
+
+def output_spans(convolution: Convolution) -> list[Span | None]:
     """:func:`input_span` of every block of outputs."""
     return [input_span(convolution, b) for b in range(convolution.output.layout.blocks)]
 
 
-def input_span(convolution: Convolution, block: int) -> tuple[int, int]:
-    """First and last input block whose channels a block of outputs depends on."""
+def input_span(convolution: Convolution, block: int) -> Span | None:
+    """First and last input block whose channels a block of outputs depends on; None without any."""
     layout = convolution.output.layout
     outputs = np.array(layout.slots).reshape(-1, layout.lanes)[block]
     outputs = outputs[outputs >= 0]
+    if not outputs.size:
+        return None
     group_inputs = convolution.weight.shape[1]
     groups = outputs // (convolution.weight.shape[0] // convolution.groups)
     inputs = (groups[:, None] * group_inputs + np.arange(group_inputs)).reshape(-1)
