@@ -7,13 +7,13 @@ import numpy as np
 from compiler import mapping
 from compiler.cycles import predict
 from compiler.emit import Emitter
-from compiler.layout import Layout
+from compiler.layout import Layouts
 from compiler.lower import lower
 from compiler.lower_split import lower_split
 from compiler.memory import allocate
-from compiler.prepare import LayoutOf, Prepared, prepare
+from compiler.prepare import Prepared, prepare
 from compiler.program import LayerRecord, Program
-from compiler.split import packed_layout, width_code
+from compiler.split import SplitLayouts, width_code
 from compiler.tensor import PlacedTensor
 from quant.errors import NoMulError
 from quant.quantized import QConv, QuantizedGraph
@@ -91,15 +91,13 @@ def image(parts: list[np.ndarray], bits: int) -> np.ndarray:
     return np.concatenate([np.zeros((0, pieces(bits)), np.uint32), *parts])
 
 
-def layouts(graph: QuantizedGraph, architecture: Architecture) -> LayoutOf:
-    """Where the channels of a tensor of some format stand, if nothing else decides it."""
-    lanes = architecture.lanes
+def layouts(graph: QuantizedGraph, architecture: Architecture) -> Layouts:
+    """Where the channels of tensors stand."""
     if not architecture.splits:
-        return lambda channels, fmt: Layout.default(channels, lanes)
-    # Tensors are filled up to whole words of the narrowest one, which a run may have to write.
+        return Layouts(architecture.lanes)
     formats = [graph.input_format, *(layer.format for layer in graph.layers)]
-    multiple = max(part_count(width_code(fmt.bits)) for fmt in formats)
-    return lambda channels, fmt: packed_layout(channels, lanes, width_code(fmt.bits), multiple)
+    narrowest = min(width_code(fmt.bits) for fmt in formats)
+    return SplitLayouts(architecture.lanes, part_count(narrowest))
 
 
 def check_tensors(graph: QuantizedGraph, architecture: Architecture) -> None:

@@ -11,8 +11,8 @@ from compiler.mapping import Convolution
 from compiler.nest import Level, Vector, Walk
 from compiler.settings import encode_fields
 from compiler.split import (
+    first_keys,
     pack_split_parameters,
-    packed_layout,
     run_view,
     sub_words,
     walk_of,
@@ -70,14 +70,16 @@ class Place:
         """Blocks of the run that a word of a tensor holds."""
         return tensor.layout.lanes // (self.emitter.architecture.lanes * part_count(self.width))
 
-    @property
-    def view(self) -> PlacedTensor:
-        """The output in blocks of the run, as many as are needed."""
+    def view(self, *sources: PlacedTensor) -> PlacedTensor:
+        """The output in blocks of the run, as many as are needed.
+
+        ``sources`` are read block by block, as the residual is.
+        """
         lanes = self.emitter.architecture.lanes
         used = run_view(self.output, lanes, self.width).layout
         needed = int(used.used.max()) // used.lanes + 1
-        ratios = [self.ratio(self.output)]
-        ratios += [self.ratio(self.residual)] if self.residual else []
+        residual = () if self.residual is None else (self.residual,)
+        ratios = [self.ratio(tensor) for tensor in (self.output, *residual, *sources)]
         return run_view(self.output, lanes, self.width, sub_words(needed, ratios))
 
     def outputs(self, tile: Tile, output: PlacedTensor, residual: PlacedTensor | None) -> None:
@@ -88,14 +90,14 @@ class Place:
         if residual is not None:
             emitter.walk(Nest.RESIDUAL, walk_of(tile, residual, self.ratio(residual)))
 
-    def parameters(self, bias: np.ndarray, shift: np.ndarray) -> int:
+    def parameters(self, bias: np.ndarray, shift: np.ndarray, keys: np.ndarray) -> int:
         """Append parameter words; the address of the first."""
         place_bits = self.emitter.architecture.accumulator_bits // PARTS
-        words = pack_split_parameters(place_bits, self.width, bias, shift)
+        words = pack_split_parameters(place_bits, self.width, bias, shift, keys)
         return self.emitter.add_parameters(words)
 
-    def settings(self, offset: int) -> None:
-        """Widths and limits; ``offset`` is the shift less that of the residual."""
+    def settings(self) -> None:
+        """Widths and limits."""
         emitter, layer = self.emitter, self.layer
         of_residual = self.residual or self.source
         emitter.set(
@@ -110,11 +112,10 @@ class Place:
         emitter.set(Opcode.LIMIT, upper=1, value=layer.high)
 
     def rounding(self, offset: int, tile: Tile, width: int) -> None:
-        """Post-processing of a tile; ``width`` is that of the map."""
+        """Post-processing of a tile: ``offset`` is the shift less that of the residual, ``width``
+        that of the map."""
         layer, residual = self.layer, self.residual
         stochastic = layer.rounding == "stochastic"
-        if stochastic:
-            self.check_numbering()
         position = tile.row * width + tile.column
         seed = int(lfsr_states(layer.seed, position + 1)[position]) if stochastic else 0
         self.emitter.set(
@@ -125,19 +126,6 @@ class Place:
             stochastic=int(stochastic),
             seed=seed,
         )
-
-    def check_numbering(self) -> None:
-        """Refuse noise for channels that do not stand in order. Errors: :class:`NoMulError`."""
-        layout = self.view.layout
-        lanes = self.emitter.architecture.lanes
-        if layout.slots[: len(plain := packed_layout(layout.channels, lanes, self.width).slots)] != (
-            plain
-        ):
-            raise NoMulError(
-                f"layer {self.layer.name}: stochastic rounding counts channels in order, but those "
-                f"of a concatenation of {lanes * PARTS} channels or fewer each do not stand so; "
-                f"round this layer to even"
-            )
 
     def check(self, shifts: np.ndarray, limits: Limits, offset: int) -> None:
         """Refuse shifts and sums that the run's parts do not hold. Errors: :class:`NoMulError`."""
@@ -186,7 +174,7 @@ def convolution(emitter: Emitter, layer: QConv) -> None:
     """On the engine: weights, parameters, and a run for each tile."""
     architecture = emitter.architecture
     place = Place.of(emitter, layer, layer.weight)
-    view, residual = place.view, place.residual
+    view, residual = place.view(), place.residual
     offset = int(layer.shift[0]) - int(layer.residual_shift[0]) if residual is not None else 0
     # The accumulators hold the sums without their bias.
     alone = convolution_limits(replace(layer, bias=0 * layer.bias), emitter.limits[layer.inputs[0]])
@@ -202,11 +190,11 @@ def convolution(emitter: Emitter, layer: QConv) -> None:
     )
     lanes = view.layout.lanes
     bias, shift = (view.layout.spread(v).reshape(-1, lanes) for v in (layer.bias, layer.shift))
-    first_parameter = place.parameters(bias, shift)
+    first_parameter = place.parameters(bias, shift, first_keys(view.layout))
     first_weight = emitter.add_weights(mapped.weights)
     settings = engines.find(architecture.engine).Settings
     output = replace(place.output, shape=mapped.output.shape)
-    place.settings(offset)
+    place.settings()
     for run in mapped.runs:
         place.rounding(offset, run.tile, output.shape[2])
         emitter.activations(run.activations, run.vector, mapped.input)
@@ -244,7 +232,7 @@ def elementwise(place: Place, window: Window, shift: int, offset: int) -> None:
     """Runs past the engine in which each output is the largest code of its window, shifted."""
     emitter, layer, source = place.emitter, place.layer, place.source
     place.check(np.array([shift]), emitter.limits[layer.inputs[0]], offset)
-    view = place.view
+    view = place.view(source)
     width, pitch = source.shape[2], source.pitch
     _, rows, columns = place.output.shape
     blocks = view.layout.blocks
@@ -256,6 +244,7 @@ def elementwise(place: Place, window: Window, shift: int, offset: int) -> None:
         Level(window.kernel[1], right, column=right),
         Level(window.kernel[0], below, row=window.dilation[0]),
     )
+    parameters = uniform_parameters(place, view, shift)
     limit = LARGEST_COUNT // blocks
     for tile in tiles(rows, columns, blocks, 1, 1, limit):
         row = tile.row * window.stride[0] - window.padding[0]
@@ -267,16 +256,18 @@ def elementwise(place: Place, window: Window, shift: int, offset: int) -> None:
         # Level 2 says which of a word's codes are loaded.
         levels = (*over, Level(of_word), words) if window == Window() else (*kernel, *over, words)
         address = source.address + row * width * pitch + column
-        bypass(place, Walk(levels, address, row, column), window.positions, tile, shift, offset)
+        walk = Walk(levels, address, row, column)
+        bypass(place, walk, window.positions, tile, parameter_walk(tile, parameters), offset)
 
 
 def upsample(emitter: Emitter, layer: QUpsample) -> None:
     """Every word ``factor`` times: loops that do not move the address."""
     place = Place.of(emitter, layer)
-    source, output = place.source, place.output
+    source = place.source
     _, height, width = source.shape
     rows, columns = layer.factor
-    pitch, blocks = source.pitch, output.layout.blocks
+    view = place.view(source)
+    pitch, blocks = source.pitch, view.layout.blocks
     limit = LARGEST_COUNT // blocks
     if columns * rows * width > limit:
         raise NoMulError(
@@ -284,6 +275,7 @@ def upsample(emitter: Emitter, layer: QUpsample) -> None:
             f"than a run can make; use smaller images"
         )
     place.check(np.zeros(1, np.int64), emitter.limits[layer.inputs[0]], 0)
+    parameters = uniform_parameters(place, view, 0)
     for tile in tiles(height, width, blocks, 1, 1, limit // (rows * columns)):
         levels = (
             Level(columns),
@@ -303,33 +295,43 @@ def upsample(emitter: Emitter, layer: QUpsample) -> None:
             1,
         )
         walk = Walk(levels, source.address + first, tile.row, tile.column * pitch)
-        bypass(place, walk, 1, larger, 0, 0)
+        bypass(place, walk, 1, larger, parameter_walk(larger, parameters), 0)
 
 
 def bypass(
-    place: Place, activations: Walk, window: int, tile: Tile, shift: int, offset: int
+    place: Place, activations: Walk, window: int, tile: Tile, parameters: Walk, offset: int
 ) -> None:
     """A run past the engine that makes a tile of a layer's output."""
     emitter = place.emitter
-    place.settings(offset)
+    place.settings()
     place.rounding(offset, tile, place.output.shape[2])
     emitter.activations(activations, Vector(1, 0), place.source)
     emitter.walk(Nest.SUM, Walk((Level(1), Level(window), Level(1), Level(tile.words))))
-    positions = Level(tile.rows * tile.columns)
-    address = shift_parameter(place, shift)
-    emitter.walk(Nest.PARAMETER, Walk((Level(1), Level(1), positions, Level(tile.blocks)), address))
+    emitter.walk(Nest.PARAMETER, parameters)
     place.outputs(tile, place.output, place.residual)
     emitter.run(Path.BYPASS, place.source.format.signed, (0,))
 
 
-def shift_parameter(place: Place, shift: int) -> int:
-    """Address of the parameters without bias that shift all channels alike."""
-    emitter, key = place.emitter, shift * 4 + place.width
+def uniform_parameters(place: Place, view: PlacedTensor, shift: int) -> tuple[int, int]:
+    """Address of parameters without bias that shift all channels alike, and the step from a block
+    to the next: 0 but where each has a key of its own."""
+    emitter, lanes = place.emitter, view.layout.lanes
+    if place.layer.rounding == "stochastic":
+        keys = first_keys(view.layout)
+        each = np.ones((len(keys), lanes), np.int64)
+        return place.parameters(0 * each, shift * each, keys), 1
+    key = shift * 4 + place.width
     if key not in emitter.shifts:
-        lanes = emitter.architecture.lanes * part_count(place.width)
         each = np.ones((1, lanes), np.int64)
-        emitter.shifts[key] = place.parameters(0 * each, shift * each)
-    return emitter.shifts[key]
+        emitter.shifts[key] = place.parameters(0 * each, shift * each, np.zeros(1, np.int64))
+    return emitter.shifts[key], 0
+
+
+def parameter_walk(tile: Tile, parameters: tuple[int, int]) -> Walk:
+    """Parameters of every word of a tile; level 2 begins with each block."""
+    address, step = parameters
+    positions = Level(tile.rows * tile.columns)
+    return Walk((Level(1), Level(1), positions, Level(tile.blocks, step)), address)
 
 
 LOWERINGS: dict[type[QLayer], Callable] = {

@@ -13,9 +13,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from compiler import rewrite
-from compiler.layout import FOLDED, Layout, Unfolding
+from compiler.layout import FOLDED, Layout, Layouts, Unfolding
 from compiler.memory import Buffer
-from quant.errors import NoMulError
 from quant.graph import Shape
 from quant.numbers import Format
 from quant.quantized import (
@@ -28,10 +27,7 @@ from quant.quantized import (
     QuantizedGraph,
 )
 
-__all__ = ["LayoutOf", "Prepared", "Step", "Tensor", "prepare"]
-
-LayoutOf = Callable[[int, Format], Layout]
-"""Where so many channels of a format stand, if nothing else decides it."""
+__all__ = ["Prepared", "Step", "Tensor", "prepare"]
 
 
 @dataclass(frozen=True)
@@ -125,13 +121,13 @@ class Prepared:
 def prepare(
     graph: QuantizedGraph,
     lanes: int,
-    layout_of: LayoutOf,
+    layouts: Layouts,
     vector_words: int,
     unfolding_of: Callable[[QConv, int], Unfolding],
 ) -> Prepared:
     """Steps, layouts and shared places of a graph's tensors.
 
-    ``layout_of`` is the machine's, ``unfolding_of`` the engine's mapping's.
+    ``layouts`` are the machine's, ``unfolding_of`` is the engine's mapping's.
     """
     result = Prepared()
     fmt = graph.input_format
@@ -143,12 +139,12 @@ def prepare(
         fmt,
         fmt.low,
         fmt.high,
-        layout_of(unfolding.shape(graph.input_shape)[0], fmt),
+        layouts.usual(unfolding.shape(graph.input_shape)[0], fmt),
         unfolding,
     )
     layers = []
     for layer in graph.layers:
-        layer, layout = with_layout(layer, result.tensors, layout_of)
+        layer, layout = with_layout(layer, result.tensors, layouts)
         layers.append(layer)
         result.tensors[layer.name] = Tensor(
             layer.name, layer.shape, layer.format, layer.low, layer.high, layout
@@ -186,67 +182,38 @@ def input_reader(graph: QuantizedGraph) -> QConv | None:
 
 
 def with_layout(
-    layer: QLayer, tensors: dict[str, Tensor], layout_of: LayoutOf
+    layer: QLayer, tensors: dict[str, Tensor], layouts: Layouts
 ) -> tuple[QLayer, Layout]:
-    """A layer as it will run, and the layout of its output.
+    """A layer as it will run, and the layout of its output."""
+    present = [tensors[name].layout for name in layer.inputs]
 
-    Errors: :class:`NoMulError` for a residual whose channels stand neither as usual nor as in the
-    output.
-    """
-    usual = layout_of(layer.shape[0], layer.format)
+    def like(index: int) -> Layout:
+        """An input's layout, for codes of the layer's format."""
+        return layouts.like(tensors[layer.inputs[index]].layout, layer.format)
 
-    def is_usual(name: str) -> bool:
-        return tensors[name].layout == layout_of(tensors[name].shape[0], tensors[name].format)
-
-    def like(name: str) -> Layout:
-        """Another tensor's layout, where codes of the layer's format can stand so."""
-        same = tensors[name].layout
-        return usual if is_usual(name) or same.lanes != usual.lanes else same
-
-    layouts = [tensors[name].layout for name in layer.inputs]
     if isinstance(layer, QConcat):
-        return layer, Layout.concatenate(layouts)
+        return layer, Layout.concatenate(present)
     if isinstance(layer, QAvgPool):
-        return rewrite.pool_as_convolution(layer), like(layer.inputs[0])
-    if isinstance(layer, QRequantize):
-        left = max(layer.left - layer.shift, 0)
-        kept = is_usual(layer.inputs[0]) or like(layer.inputs[0]) == layouts[0]
-        if left or not kept:
-            return rewrite.requantize_as_convolution(layer, left), like(layer.inputs[0])
-        return layer, like(layer.inputs[0])
+        return rewrite.pool_as_convolution(layer), like(0)
+    if isinstance(layer, QRequantize) and layer.left > layer.shift:
+        left = layer.left - layer.shift
+        return rewrite.requantize_as_convolution(layer, left), like(0)
     if isinstance(layer, QAdd):
         layer = finer_first(layer)
-        alike = layouts[0] == layouts[1] and like(layer.inputs[0]) == layouts[0]
-        if not alike and not all(is_usual(name) for name in layer.inputs):
+        if like(0) != like(1):
             layer = rewrite.add_as_convolution(layer)
+            return layer, like(1)
     if isinstance(layer, QConv):
         unfolding = tensors[layer.inputs[0]].unfolding
         if unfolding != FOLDED:
             layer = rewrite.unfold_convolution(layer, unfolding)
         if len(layer.inputs) > 1:
-            return layer, residual_layout(layer, tensors, is_usual, like)
+            return layer, like(1)
         channels = layer.shape[0]
-        if layer.groups == channels == layouts[0].channels:
-            return layer, like(layer.inputs[0])
-        return layer, usual
-    return layer, like(layer.inputs[0])
-
-
-def residual_layout(
-    layer: QConv,
-    tensors: dict[str, Tensor],
-    is_usual: Callable[[str], bool],
-    like: Callable[[str], Layout],
-) -> Layout:
-    """The layout of an output that is that of its residual. Errors: see :func:`with_layout`."""
-    name = layer.inputs[1]
-    layout = like(name)
-    if not is_usual(name) and layout != tensors[name].layout:
-        raise NoMulError(
-            f"layer {layer.name} adds {name}, a concatenation with empty parts, in codes of another "
-            f"width; quantize both to one width"
-        )
-    return layout
+        if layer.groups == channels == present[0].channels:
+            return layer, like(0)
+        return layer, layouts.usual(channels, layer.format)
+    return layer, like(0)
 
 
 def finer_first(layer: QAdd) -> QAdd:

@@ -40,13 +40,13 @@ def pool_as_convolution(layer: QAvgPool) -> QConv:
 
 
 def requantize_as_convolution(layer: QRequantize, left: int) -> QConv:
-    """``x << left``, shifted right, as a depthwise 1x1 convolution with the weight ``2**left``.
+    """``x << left`` as a depthwise 1x1 convolution with the weight ``2**left``.
 
     Errors: :class:`NoMulError` for a left shift that no weight can hold.
     """
     check_shift(layer.name, "left shift", left)
     weight = np.full((layer.shape[0], 1, 1, 1), 1 << left, np.int64)
-    return convolution(layer, weight, Window(), layer.shape[0], max(layer.shift - layer.left, 0))
+    return convolution(layer, weight, Window(), layer.shape[0], 0)
 
 
 def convolution(

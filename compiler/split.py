@@ -2,18 +2,23 @@
 
 import dataclasses
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
-from compiler.layout import UNUSED, Layout
+from compiler.layout import UNUSED, Layout, Layouts
 from compiler.nest import Level, Walk
 from compiler.tensor import PlacedTensor
 from compiler.tiles import Tile
+from quant.numbers import Format
+from quant.stochastic import CHANNEL_STEP, NOISE_BITS
 from rtl.packing import pack, unpack
 from rtl.split.parts import PARTS, Width, part_count, places, sum_bits, width_bits
 from rtl.split.requantize import SHIFT_BITS, field_parameters
 
 __all__ = [
+    "SplitLayouts",
+    "first_keys",
     "pack_split_parameters",
     "packed_layout",
     "run_view",
@@ -51,6 +56,36 @@ def packed_layout(channels: int, fields: int, width: int, multiple: int = 1) -> 
     return Layout(fields * parts, tuple(slots.tolist()))
 
 
+@dataclass(frozen=True)
+class SplitLayouts(Layouts):
+    """Layouts of a machine whose words have ``lanes`` fields.
+
+    Tensors are filled up to whole words of the narrowest one, which holds ``multiple`` codes a
+    field, so that a run that writes such a word part by part fills the words of all others.
+    """
+
+    multiple: int
+
+    def usual(self, channels: int, fmt: Format) -> Layout:
+        return packed_layout(channels, self.lanes, width_code(fmt.bits), self.multiple)
+
+    def like(self, layout: Layout, fmt: Format) -> Layout:
+        return regrouped(layout, self.lanes, width_code(fmt.bits))
+
+
+def regrouped(layout: Layout, fields: int, width: int) -> Layout:
+    """The same channels in the same fields and order, in words of another width.
+
+    >>> regrouped(packed_layout(5, 2, 1), 2, 0) == packed_layout(5, 2, 0)
+    True
+    """
+    own, parts = layout.lanes // fields, part_count(width)
+    rows = np.array(layout.slots).reshape(-1, fields, own).swapaxes(1, 2).reshape(-1, fields)
+    rows = np.pad(rows, ((0, -len(rows) % parts), (0, 0)), constant_values=UNUSED)
+    slots = rows.reshape(-1, parts, fields).swapaxes(1, 2).reshape(-1)
+    return Layout(fields * parts, tuple(slots.tolist()))
+
+
 def sub_words(blocks: int, ratios: Sequence[int]) -> int:
     """Blocks of a run, so many at least that they are whole words of all narrower tensors.
 
@@ -70,15 +105,19 @@ def run_view(tensor: PlacedTensor, fields: int, width: int, blocks: int | None =
 
     ``blocks``: how many of them, where not all.
     """
-    parts = part_count(width)
-    own = tensor.layout.lanes // fields
-    slots = np.array(tensor.layout.slots).reshape(-1, fields, own // parts, parts)
-    slots = slots.swapaxes(1, 2).reshape(-1, fields * parts)
+    layout = regrouped(tensor.layout, fields, width)
     if blocks is not None:
-        missing = max(blocks - len(slots), 0)
-        slots = np.pad(slots, ((0, missing), (0, 0)), constant_values=UNUSED)[:blocks]
-    layout = Layout(fields * parts, tuple(slots.reshape(-1).tolist()))
+        layout = Layout(layout.lanes, layout.slots[: blocks * layout.lanes])
     return dataclasses.replace(tensor, layout=layout)
+
+
+def first_keys(layout: Layout) -> np.ndarray:
+    """The noise's key of the first channel of each block, 0 without any: int64 ``[blocks]``.
+
+    In a block channels follow each other part by part, whatever tensors it is part of.
+    """
+    first = np.array(layout.slots).reshape(-1, layout.lanes)[:, 0]
+    return np.maximum(first, 0) * CHANNEL_STEP & (1 << NOISE_BITS) - 1
 
 
 def walk_of(tile: Tile, tensor: PlacedTensor, ratio: int) -> Walk:
@@ -98,15 +137,16 @@ def walk_of(tile: Tile, tensor: PlacedTensor, ratio: int) -> Walk:
 
 
 def pack_split_parameters(
-    place_bits: int, width: int, bias: np.ndarray, shift: np.ndarray
+    place_bits: int, width: int, bias: np.ndarray, shift: np.ndarray, keys: np.ndarray
 ) -> np.ndarray:
-    """Parameter words of blocks, see :func:`rtl.split.requantize.field_parameters`.
+    """Parameter words of blocks, see :func:`rtl.split.requantize.block_parameters`.
 
     Parameters
     ----------
     place_bits, width : int
     bias, shift : int [blocks, lanes * parts]
         Part 0 of field 0 first.
+    keys : int [blocks]
 
     Returns
     -------
@@ -123,16 +163,19 @@ def pack_split_parameters(
             (shift, PARTS * place_bits + place * SHIFT_BITS, SHIFT_BITS),
         ):
             planes[..., first : first + count] = values[..., part, None] >> np.arange(count) & 1
-    return pack(planes.reshape(len(bias), -1), 1)
+    key = np.asarray(keys, np.int64)[:, None] >> np.arange(NOISE_BITS) & 1
+    return pack(np.concatenate([planes.reshape(len(bias), -1), key], axis=1), 1)
 
 
 def unpack_split_parameters(
     place_bits: int, width: int, words: np.ndarray, lanes: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """The inverse of :func:`pack_split_parameters`: int64 ``[blocks, lanes * parts]`` each."""
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The inverse of :func:`pack_split_parameters`: int64."""
     parts, bits = part_count(width), sum_bits(place_bits, width)
     size = field_parameters(place_bits).size
-    planes = unpack(words, 1, lanes * size).reshape(len(words), lanes, size)
+    flat = unpack(words, 1, lanes * size + NOISE_BITS)
+    keys = flat[:, lanes * size :] @ (np.int64(1) << np.arange(NOISE_BITS))
+    planes = flat[:, : lanes * size].reshape(len(words), lanes, size)
     bias = np.zeros((len(words), lanes, parts), np.int64)
     shift = np.zeros_like(bias)
     # The highest plane is that of the sign.
@@ -144,4 +187,4 @@ def unpack_split_parameters(
         shift[..., part] = planes[..., shift_at : shift_at + SHIFT_BITS] @ (
             np.int64(1) << np.arange(SHIFT_BITS)
         )
-    return bias.reshape(len(words), -1), shift.reshape(len(words), -1)
+    return bias.reshape(len(words), -1), shift.reshape(len(words), -1), keys

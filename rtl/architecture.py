@@ -16,7 +16,7 @@ from rtl.post import PostProcess, parameter_word
 from rtl.registers import REGION_SHIFT
 from rtl.split.parts import PARTS
 from rtl.split.post import SplitPost
-from rtl.split.requantize import field_parameters
+from rtl.split.requantize import block_parameters
 
 __all__ = ["Architecture", "Memory", "load_architecture", "named_architectures"]
 
@@ -162,7 +162,7 @@ class Architecture:
     def parameter_bits(self) -> int:
         """Width of a parameter word: biases and shifts of a block."""
         if self.splits:
-            return self.lanes * field_parameters(self.accumulator_bits // PARTS).size
+            return block_parameters(self.accumulator_bits // PARTS, self.lanes).size
         return parameter_word(self.accumulator_bits, self.lanes).size
 
     @property

@@ -32,7 +32,7 @@ class SplitSimulator(ProgramSimulator):
         self.place_bits = self.architecture.accumulator_bits // PARTS
 
         @cache
-        def parameters_of(width: int) -> tuple[np.ndarray, np.ndarray]:
+        def parameters_of(width: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
             words, lanes = self.program.parameters, self.architecture.lanes
             return unpack_split_parameters(self.place_bits, width, words, lanes)
 
@@ -115,13 +115,14 @@ class SplitSimulator(ProgramSimulator):
         low, high = (run.settings.get(Opcode.LIMIT, upper)["value"] for upper in (0, 1))
         images, words, _, channels = finished.shape
         addresses = self.parameter_addresses(run, words)
-        biases, shifts = self.parameters_of(width)
+        biases, shifts, keys = self.parameters_of(width)
         total = finished.reshape(images, words, channels) + biases[addresses]
         noise = None
         if post["stochastic"]:
-            positions, blocks = run.counts(Nest.PARAMETER)[2:]
+            positions = run.counts(Nest.PARAMETER)[2]
+            of_blocks = keys[addresses[::positions]]
             lanes = self.architecture.lanes
-            noise = Noise.model(width, lanes, post["seed"], blocks, positions)
+            noise = Noise.model(width, lanes, post["seed"], of_blocks, positions)
         return SplitRequantize.model(
             total, np.asarray(residual), shifts[addresses], noise, post["offset"], low, high
         )

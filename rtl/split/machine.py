@@ -79,7 +79,6 @@ def connect_post(m: Module, parts: dict, nests: dict[Nest, LoopNest]) -> None:
     m.d.comb += [
         post.widths.eq(settings.widths),
         post.block.eq(parameter.first[2]),
-        post.run.eq(parameter.first[3]),
         post.residual_index.eq(residual.index[:2]),
         post.index.eq(nests[Nest.OUTPUT].o.p.index[:2]),
         parts["features"].write.eq(

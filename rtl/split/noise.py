@@ -6,7 +6,7 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from quant.stochastic import CHANNEL_STEP, NOISE_BITS, lfsr_states
-from rtl.split.parts import PARTS, choose, places
+from rtl.split.parts import PARTS, choose, part_count
 
 __all__ = ["Noise", "leap"]
 
@@ -27,8 +27,8 @@ class Noise(wiring.Component):
     """``L_p ^ K(c)`` of every channel of a word of outputs, see :mod:`quant.stochastic`.
 
     Words come block after block of output channels, the positions of a block in order. In the first
-    word of a block the register begins again with ``seed``, and the channels are those of the next
-    block; of the first block in that of a run.
+    word of a block the register begins again with ``seed``. ``key`` is that of the block's first
+    channel; the others follow in order.
 
     Latency 2 from ``take`` to ``o``, throughput 1. Cost: a register of 32 bits with three look-up
     tables a bit, and an adder a place.
@@ -39,9 +39,9 @@ class Noise(wiring.Component):
 
     Members
     -------
-    width : In(2), seed : In(32)
-    take, block, run : In(1)
-        A word; it is the first of its block; its block is the first of the run.
+    width : In(2), seed, key : In(32)
+    take, block : In(1)
+        A word; it is the first of its block.
     o : Out(ArrayLayout(ArrayLayout(32, PARTS), lanes))
         Of the code at each place.
     """
@@ -54,49 +54,40 @@ class Noise(wiring.Component):
             {
                 "width": In(2),
                 "seed": In(NOISE_BITS),
+                "key": In(NOISE_BITS),
                 "take": In(1),
                 "block": In(1),
-                "run": In(1),
                 "o": Out(data.ArrayLayout(data.ArrayLayout(NOISE_BITS, PARTS), lanes)),
             }
         )
 
     @staticmethod
-    def model(width: int, lanes: int, seed: int, blocks: int, positions: int) -> np.ndarray:
-        """Noise int64 ``[blocks * positions, lanes * parts]``, part 0 of lane 0 first."""
-        parts = len(places(width))
-        part, lane = np.arange(parts), np.arange(lanes)[:, None]
-        channel = (np.arange(blocks)[:, None, None] * parts + part) * lanes + lane
-        keys = channel.reshape(blocks, 1, -1) * CHANNEL_STEP & _MASK
-        return (lfsr_states(seed, positions)[:, None] ^ keys).reshape(blocks * positions, -1)
+    def model(width: int, lanes: int, seed: int, keys: np.ndarray, positions: int) -> np.ndarray:
+        """Noise int64 ``[blocks * positions, lanes * parts]``, part 0 of lane 0 first.
+
+        ``keys`` are those of the blocks: int64 ``[blocks]``.
+        """
+        part, lane = np.arange(part_count(width)), np.arange(lanes)[:, None]
+        own = (part * lanes + lane).reshape(-1) * CHANNEL_STEP
+        channels = keys[:, None, None] + own & _MASK
+        noise = lfsr_states(seed, positions)[:, None] ^ channels
+        return noise.reshape(len(keys) * positions, -1)
 
     def elaborate(self, platform) -> Module:
         m = Module()
         # 1: state and key of this word.
-        following, next_key = Signal(NOISE_BITS), Signal(NOISE_BITS)
-        state, key = Signal(NOISE_BITS), Signal(NOISE_BITS)
-        step = choose(
-            self.width,
-            *(
-                Const(self.lanes * len(places(width)) * CHANNEL_STEP & _MASK, NOISE_BITS)
-                for width in range(3)
-            ),
-        )
-        m.d.comb += [
-            following.eq(Mux(self.block, self.seed, leap(m, state, "leapt"))),
-            next_key.eq(Mux(self.block, Mux(self.run, 0, key + step), key)),
-        ]
+        state = Signal(NOISE_BITS, reset_less=True)
+        key = Signal(NOISE_BITS, reset_less=True)
+        m.d.sync += key.eq(self.key)
         with m.If(self.take):
-            m.d.sync += [state.eq(following), key.eq(next_key)]
+            m.d.sync += state.eq(Mux(self.block, self.seed, leap(m, state, "leapt")))
         # 2: of each channel.
         for lane in range(self.lanes):
             for place in range(PARTS):
+                behind = [(place >> width) * self.lanes + lane for width in range(3)]
                 own = choose(
                     self.width,
-                    *(
-                        Const(((place >> width) * self.lanes + lane) * CHANNEL_STEP & _MASK, NOISE_BITS)
-                        for width in range(3)
-                    ),
+                    *(Const(count * CHANNEL_STEP & _MASK, NOISE_BITS) for count in behind),
                 )
                 channel = Signal(NOISE_BITS, name=f"key_{lane}_{place}")
                 m.d.comb += channel.eq(key + own)

@@ -8,7 +8,7 @@ from rtl.isa import LAYOUTS, WIDE_CODE, Opcode
 from rtl.split.load import PackedLoad
 from rtl.split.noise import Noise
 from rtl.split.parts import FIELD, PARTS
-from rtl.split.requantize import SplitRequantize, field_parameters
+from rtl.split.requantize import SplitRequantize, block_parameters
 from rtl.split.store import PackedStore
 
 __all__ = ["SplitPost", "split_post_settings"]
@@ -39,10 +39,9 @@ class SplitPost(wiring.Component):
     -------
     settings : In(split_post_settings), widths : In(Opcode.WIDTHS layout)
         Stable while a word is under way.
-    parameters : In(stream of ArrayLayout(field_parameters, lanes))
-    block, run : In(1)
-        With the parameters: they are those of the first word of a block of channels, and that is
-        the first of the run.
+    parameters : In(stream of block_parameters)
+    block : In(1)
+        With the parameters: they are those of the first word of a block of channels.
     residual : In(stream of ArrayLayout(32, lanes))
         Nothing is taken from it in a run without residuals.
     residual_index : In(2)
@@ -61,14 +60,13 @@ class SplitPost(wiring.Component):
         self.lanes = lanes
         self.place_bits = place_bits
         fields = data.ArrayLayout(signed(PARTS * place_bits), lanes)
-        parameters = data.ArrayLayout(field_parameters(place_bits), lanes)
+        parameters = block_parameters(place_bits, lanes)
         super().__init__(
             {
                 "settings": In(split_post_settings()),
                 "widths": In(LAYOUTS[Opcode.WIDTHS]),
                 "parameters": In(stream.Signature(parameters)),
                 "block": In(1),
-                "run": In(1),
                 "residual": In(stream.Signature(data.ArrayLayout(FIELD, lanes))),
                 "residual_index": In(2),
                 "i": In(stream.Signature(data.ArrayLayout(fields, 1))),
@@ -97,7 +95,7 @@ class SplitPost(wiring.Component):
             noise.seed.eq(settings.seed),
             noise.take.eq(self.i.valid),
             noise.block.eq(self.block),
-            noise.run.eq(self.run),
+            noise.key.eq(self.parameters.p.key),
         ]
         fields, masks = [], []
         for lane in range(self.lanes):
@@ -112,7 +110,7 @@ class SplitPost(wiring.Component):
                 load.field.eq(Mux(settings.residual, self.residual.p[lane], 0)),
                 requantize.width.eq(widths.run),
                 requantize.sums.eq(self.i.p[0][lane]),
-                requantize.parameters.eq(self.parameters.p[lane]),
+                requantize.parameters.eq(self.parameters.p.fields[lane]),
                 requantize.residual.eq(load.codes),
                 requantize.noise.eq(noise.o[lane]),
                 requantize.offset.eq(settings.offset),

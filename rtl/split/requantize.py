@@ -12,7 +12,7 @@ from rtl.split.load import CODES
 from rtl.split.parts import FIELD, PARTS, choose, extended
 from rtl.split.store import STORED
 
-__all__ = ["SHIFT_BITS", "SplitRequantize", "field_parameters"]
+__all__ = ["SHIFT_BITS", "SplitRequantize", "block_parameters", "field_parameters"]
 
 SHIFT_BITS = 6
 
@@ -27,6 +27,12 @@ def field_parameters(place_bits: int) -> data.StructLayout:
     """Parameters of a field: biases as a field of sums, and the shift of the code at each place."""
     shifts = data.ArrayLayout(SHIFT_BITS, PARTS)
     return data.StructLayout({"bias": PARTS * place_bits, "shift": shifts})
+
+
+def block_parameters(place_bits: int, lanes: int) -> data.StructLayout:
+    """Parameters of a block of ``lanes`` fields; ``key`` is the noise's of its first channel."""
+    fields = data.ArrayLayout(field_parameters(place_bits), lanes)
+    return data.StructLayout({"fields": fields, "key": NOISE_BITS})
 
 
 class SplitRequantize(wiring.Component):

@@ -3,7 +3,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from compiler.layout import FOLDED, Layout, Unfolding
+from compiler.layout import FOLDED, Layouts, Unfolding
 from compiler.prepare import prepare
 from compiler.rewrite import unfolding_of
 from quant.graph import Window
@@ -29,7 +29,7 @@ def prepared_of(graph, vector_words=1):
     return prepare(
         graph,
         LANES,
-        lambda channels, fmt: Layout.default(channels, LANES),
+        Layouts(LANES),
         vector_words,
         unfolding_of,
     )
