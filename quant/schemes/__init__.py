@@ -74,7 +74,8 @@ class Scheme(ABC):
     name : str
         The name that it was asked for by.
     activations : Activations
-        Further keywords are the pattern's named groups. A group ``width`` is also the width of
+
+    Further keywords are the pattern's named groups. A group ``width`` is also the width of
     activations, unless the name gives them another.
 
     Class attributes
