@@ -6,7 +6,7 @@ from dataclasses import replace
 import torch
 
 from quant.calibrate import Method, squared_error
-from quant.divergence import divergence
+from quant.divergence import divergence, spikes
 from quant.errors import NoMulError
 from quant.floating import run_layer, to_tensor
 from quant.formats import FormatPlan
@@ -44,7 +44,8 @@ def kl_divergence(histogram: Histogram, fmt: Format) -> float:
     bins = levels * fmt.step * BINS / histogram.limit if histogram.limit else 1.0
     if bins < 1:
         return float("inf")
-    return divergence(histogram.positive + histogram.negative, int(bins), levels)
+    counts = histogram.positive + histogram.negative
+    return divergence(counts, spikes(counts), int(bins), levels)
 
 
 def refined(method: Method, measure: Measure) -> Method:
