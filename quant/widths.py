@@ -1,13 +1,35 @@
 """Widths of a datapath that splits: what each tensor of a network needs, and each layer."""
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from quant.numbers import Format
 from quant.quantized import QConv, QLayer, QuantizedGraph
 
-__all__ = ["WIDTHS", "layer_width", "weight_width", "width_of"]
+__all__ = ["SUMS", "WIDTHS", "Sums", "layer_width", "weight_width", "width_of"]
 
 WIDTHS = (8, 16, 32)
+
+
+@dataclass(frozen=True)
+class Sums:
+    """What a quantizer keeps the sums of a layer within.
+
+    Parameters
+    ----------
+    bits : int
+        Two's complement bits that hold every partial sum.
+    shift : int
+        Largest right shift of a requantization.
+    """
+
+    bits: int
+    shift: int
+
+
+SUMS = {8: Sums(32, 31), 16: Sums(48, 31), 32: Sums(63, 62)}
+"""By the layer's width; at 32 bits sums are below 2**62, and int64 computes them exactly."""
 
 
 def width_of(fmt: Format) -> int:
