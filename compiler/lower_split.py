@@ -28,7 +28,7 @@ from quant.stochastic import lfsr_states
 from rtl import engines
 from rtl.isa import COUNT, Nest, Opcode, Operation, Path
 from rtl.split.parts import PARTS, part_count, sum_bits, width_bits
-from rtl.split.requantize import SHIFT_BITS
+from rtl.split.requantize import SHIFT_BITS, total_bits
 
 __all__ = ["lower_split"]
 
@@ -127,30 +127,40 @@ class Place:
             seed=seed,
         )
 
-    def check(self, shifts: np.ndarray, limits: Limits, offset: int) -> None:
-        """Refuse shifts and sums that the run's parts do not hold. Errors: :class:`NoMulError`."""
+    def check(self, shifts: np.ndarray, sums: Limits, totals: Limits, offset: int) -> None:
+        """Refuse shifts and sums that the run's parts do not hold.
+
+        ``sums`` are what accumulators hold, ``totals`` what is requantized but for the residual.
+        Errors: :class:`NoMulError`.
+        """
         name, place_bits = self.layer.name, self.emitter.architecture.accumulator_bits // PARTS
-        bits = min(sum_bits(place_bits, self.width), 63)
-        largest = min(bits - 2, (1 << (SHIFT_BITS if self.width else SHIFT_BITS - 1)) - 1)
+        codes = width_bits(self.width)
+        bits = total_bits(place_bits, self.width)
+        # Noise as large as the total must not leave the lanes.
+        largest = min(bits, 1 << (SHIFT_BITS if self.width else SHIFT_BITS - 1)) - 1
         least, most = int(shifts.min()), int(shifts.max())
         if least < 0 or most > largest:
             raise NoMulError(
-                f"layer {name}: shifts of {least} .. {most} are outside 0 .. {largest}, what "
-                f"{width_bits(self.width)}-bit parts are shifted; calibrate again, the scales of "
-                f"its tensors lie too far apart, or quantize the layer with more bits"
+                f"layer {name}: shifts of {least} .. {most} are outside 0 .. {largest}, which "
+                f"{codes}-bit parts have; calibrate again, the scales of its tensors lie too far "
+                f"apart, or quantize the layer with more bits"
             )
-        low, high = limits
+        low, high = totals
         if self.residual is not None:
             below, above = self.emitter.limits[self.layer.inputs[1]]
             left = most - offset
             low, high = low + min(below << left, 0), high + max(above << left, 0)
-        if low < -(1 << bits - 1) or high >= 1 << bits - 1:
-            need = max(int(high).bit_length(), int(-low - 1).bit_length()) + 1
-            raise NoMulError(
-                f"layer {name}: sums reach {low} .. {high}, which takes {need} bits, parts of "
-                f"{width_bits(self.width)} bits have {bits}; raise place_bits, or quantize with "
-                f"fewer bits or at a larger width"
-            )
+        for (least, most), room, what in (
+            (sums, min(sum_bits(place_bits, self.width), 63), "accumulators"),
+            ((low, high), bits, "requantization"),
+        ):
+            need = max(int(most).bit_length(), int(-least - 1).bit_length()) + 1
+            if need > room:
+                raise NoMulError(
+                    f"layer {name}: sums reach {least} .. {most}, which takes {need} bits, "
+                    f"{what} of {codes}-bit codes have {room}; raise place_bits, or quantize with "
+                    f"fewer bits or at a larger width"
+                )
 
 
 def weight_width(name: str, weights: np.ndarray) -> int:
@@ -176,11 +186,12 @@ def convolution(emitter: Emitter, layer: QConv) -> None:
     place = Place.of(emitter, layer, layer.weight)
     view, residual = place.view(), place.residual
     offset = int(layer.shift[0]) - int(layer.residual_shift[0]) if residual is not None else 0
-    # The accumulators hold the sums without their bias.
-    alone = convolution_limits(replace(layer, bias=0 * layer.bias), emitter.limits[layer.inputs[0]])
-    whole = convolution_limits(layer, emitter.limits[layer.inputs[0]])
-    limits = min(alone[0], whole[0]), max(alone[1], whole[1])
-    place.check(layer.shift, limits, offset)
+    # The accumulators hold the sums without their bias, which is as wide as they.
+    source = emitter.limits[layer.inputs[0]]
+    alone = convolution_limits(replace(layer, bias=0 * layer.bias), source)
+    biases = int(layer.bias.min()), int(layer.bias.max())
+    sums = min(alone[0], biases[0]), max(alone[1], biases[1])
+    place.check(layer.shift, sums, convolution_limits(layer, source), offset)
 
     mapped = mapping.find(architecture.engine).map_convolution(
         architecture,
@@ -231,7 +242,8 @@ def requantize(emitter: Emitter, layer: QRequantize) -> None:
 def elementwise(place: Place, window: Window, shift: int, offset: int) -> None:
     """Runs past the engine in which each output is the largest code of its window, shifted."""
     emitter, layer, source = place.emitter, place.layer, place.source
-    place.check(np.array([shift]), emitter.limits[layer.inputs[0]], offset)
+    limits = emitter.limits[layer.inputs[0]]
+    place.check(np.array([shift]), limits, limits, offset)
     view = place.view(source)
     width, pitch = source.shape[2], source.pitch
     _, rows, columns = place.output.shape
@@ -274,7 +286,8 @@ def upsample(emitter: Emitter, layer: QUpsample) -> None:
             f"layer {layer.name}: a row of {width} columns, enlarged {columns} x {rows}, is more "
             f"than a run can make; use smaller images"
         )
-    place.check(np.zeros(1, np.int64), emitter.limits[layer.inputs[0]], 0)
+    limits = emitter.limits[layer.inputs[0]]
+    place.check(np.zeros(1, np.int64), limits, limits, 0)
     parameters = uniform_parameters(place, view, 0)
     for tile in tiles(height, width, blocks, 1, 1, limit // (rows * columns)):
         levels = (

@@ -1,7 +1,8 @@
 """Convolutions on ``multiwidth``: a step for each part of each word of inputs.
 
 Loops, inner to outer: word of sums in a row, row, part of the words of inputs, reduction step, part
-of the map, group of blocks. The level of the parts is level 2 of the nest ACTIVATION, whose index
+of the map, group of blocks; where a tile of weights serves all steps, these come before the parts.
+The level of the parts is level 2 of the nest ACTIVATION, whose index
 tells packed load which code of each field is broadcast. Parts that hold no channel are left out. A
 convolution's output is seen at the width of its run, so a block of it is ``lanes * parts`` channels;
 its input has a width of its own.
@@ -85,7 +86,8 @@ def plans(convolution: Convolution, parts: int, accumulators: int) -> Iterator[P
     reads = InputBlocks.of(convolution)
     for plain in readings(convolution, reads, 1):
         # A tile that serves all steps needs their loops within that of the parts.
-        kept = uniform and plain.alike and parts == 1
+        loops = sum(count > 1 for count in (height, width, *(x.count for x in plain.levels)))
+        kept = uniform and plain.alike and (parts == 1 or loops < INNER)
         reading = in_parts(plain, parts)
         plan = PartsPlan(convolution, reads, reading, 1, kept, 1, 1, 1)
         limit = plan.limit if plan.rounds == 1 else min(plan.limit, accumulators)
@@ -137,24 +139,28 @@ def engine_run(config: MultiwidthConfig, plan: Plan, tile: Tile, parts: int) -> 
     row_words = tensor.stored[2] * pitch
     rows = tile.rows // parts
     across, down = stride[1] * pitch, stride[0] * row_words
-    inner = (
+    positions_levels = (
         Level(tile.columns, across, column=across),
         Level(rows, down, row=stride[0]),
-        reading.levels[0],
     )
+    of_word, *steps = reading.levels
     outer = (
-        *reading.levels[1:],
         Level(parts, rows * down, row=rows * stride[0]),
         Level(tile.blocks, reads.stride, column=reads.stride),
     )
+    if plan.kept and of_word.count > 1:
+        inner = looping(*positions_levels, *steps)
+        inner = (*inner, *[Level(1)] * (INNER - 1 - len(inner)))
+    else:
+        inner, outer = positions_levels, (*steps, *outer)
     row = tile.row * stride[0] - window.padding[0]
     column = (tile.column * stride[1] - window.padding[1]) * pitch + reads.first
     positions = rows * tile.columns
-    tiles = 1 if plan.kept else reading.steps
+    tiles = of_word.count if plan.kept else reading.steps
     words = tiles * config.lanes
     return EngineRun(
         Walk(
-            (*inner, *(level for level in outer if level.count > 1)),
+            (*inner, of_word, *looping(*outer)),
             tensor.address + row * row_words + column,
             row,
             column,
@@ -169,9 +175,14 @@ def engine_run(config: MultiwidthConfig, plan: Plan, tile: Tile, parts: int) -> 
                 Level(parts * tile.blocks),
             )
         ),
-        {"last_vector": positions * (reading.steps if plan.kept else 1) - 1},
+        {"last_vector": positions * reading.steps // tiles - 1},
         tile,
     )
+
+
+def looping(*levels: Level) -> tuple[Level, ...]:
+    """Levels of more than one iteration."""
+    return tuple(level for level in levels if level.count > 1)
 
 
 def timing(config: MultiwidthConfig, run: Run) -> Timing:

@@ -12,12 +12,21 @@ from rtl.split.load import CODES
 from rtl.split.parts import FIELD, PARTS, choose, extended
 from rtl.split.store import STORED
 
-__all__ = ["SHIFT_BITS", "SplitRequantize", "block_parameters", "field_parameters"]
+__all__ = [
+    "SHIFT_BITS",
+    "SplitRequantize",
+    "block_parameters",
+    "field_parameters",
+    "total_bits",
+]
 
 SHIFT_BITS = 6
 
 CODE_BITS = (FIELD, FIELD // 4, FIELD // 2, FIELD // 4)
 """The widest code that each place makes."""
+
+_NARROW_BITS = 32
+"""Bits of a sum of 8-bit codes with its bias and residual, which has room beside an accumulator's."""
 
 _PREPARING = 4
 """Stages before those of :class:`~rtl.post_lane.PostLane`."""
@@ -35,13 +44,22 @@ def block_parameters(place_bits: int, lanes: int) -> data.StructLayout:
     return data.StructLayout({"fields": fields, "key": NOISE_BITS})
 
 
+def total_bits(place_bits: int, width: int) -> int:
+    """Bits, signed, of a sum with its bias and residual.
+
+    >>> [total_bits(28, width) for width in range(3)]
+    [32, 56, 63]
+    """
+    return (_NARROW_BITS, 2 * place_bits, 63)[width]
+
+
 class SplitRequantize(wiring.Component):
     """``code = saturate(round((sum + bias + (residual << shift - offset)) / 2**shift))``, each part.
 
     Rounded half to even, or, where ``stochastic``, ``(t + r) >> shift`` with ``r`` the highest
     ``shift`` bits of the part's noise. Place 0 serves codes of all widths, place 2 of 16 and 8 bits,
-    1 and 3 of 8: each is a lane as wide as its widest code needs. What is added up must fit a
-    part's sum, and 62 bits.
+    1 and 3 of 8: each is a lane as wide as its widest code needs. What is added up must fit
+    :func:`total_bits`.
 
     Latency 12, throughput 1; fixed rate: neither provides nor respects back-pressure.
 
@@ -113,7 +131,7 @@ class SplitRequantize(wiring.Component):
         """The lane of a place."""
         place_bits, name = self.place_bits, f"place_{place}"
         # A bit more than the sum, for what rounding adds.
-        bits = {0: 64, 2: 2 * place_bits + 1}.get(place, place_bits + 1)
+        bits = {0: 64, 2: 2 * place_bits + 1}.get(place, _NARROW_BITS + 1)
         shift_bits = SHIFT_BITS if place % 2 == 0 else SHIFT_BITS - 1
 
         def register(shape, what: str) -> Signal:

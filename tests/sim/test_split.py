@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from compiler.accesses import accesses
 from compiler.compile import compile
 from nomul.engines import simulated_machine
 from quant.reference import run_reference
@@ -52,3 +53,6 @@ def test_rtl(bits):
         outputs, cycles = simulated.trace(image, check)
         assert np.array_equal(outputs, expected[graph.output][number])
         assert cycles == program.cycles
+        counted = accesses(machine, program.instructions.tolist())
+        assert {register: simulated.get(register) for register in counted} == counted
+        assert min(counted.values()) > 0 or bits
