@@ -18,7 +18,7 @@ from quant.quantize import quantize
 from quant.quantized import QuantizedGraph
 from quant.reference import predict, quantize_input
 from rtl.architecture import load_architecture
-from sim.program import ProgramSimulator
+from sim.simulators import program_simulator
 
 __all__ = [
     "accuracy",
@@ -79,7 +79,7 @@ def resnet20_machine(progress: Report) -> dict[str, Any]:
     begin = time.monotonic()
     _, cycles = machine.run(codes[1])
     rtl = time.monotonic() - begin
-    simulator = ProgramSimulator(program, batch=1)
+    simulator = program_simulator(program, batch=1)
     begin = time.monotonic()
     simulator.run(codes[:1])
     return {

@@ -23,7 +23,7 @@ from nomul.output import Report
 from nomul.verify import verify
 from quant.reference import quantize_input
 from rtl.architecture import load_architecture
-from sim.program import ProgramSimulator
+from sim.simulators import program_simulator
 
 __all__ = ["SHIFT_GEMM", "main"]
 
@@ -90,7 +90,7 @@ def large(progress: Report) -> dict[str, Any]:
     compiled = compile_graph(qgraph, load_architecture(LARGE))
     image = np.random.default_rng(0).normal(size=(1, 3, 224, 224)).astype(np.float32)
     codes = quantize_input(qgraph, image)
-    result = ProgramSimulator(compiled, batch=1).run(codes)
+    result = program_simulator(compiled, batch=1).run(codes)
     if result.cycles != compiled.cycles:
         raise AssertionError(f"{result.cycles} cycles, predicted {compiled.cycles}")
     return {"resnet18.busy": compiled.busy}

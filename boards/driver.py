@@ -149,17 +149,24 @@ class Driver:
     def write_input(self, codes: np.ndarray) -> None:
         """Put an image into the feature memory."""
         tensor = self.program.input
-        words = tensor.to_words(codes[None], self.program.architecture.activation_bits)[0]
+        words = tensor.to_words(codes[None], self.code_bits(tensor))[0]
         self.write(Region.FEATURES, tensor.address, words)
 
     def read_tensor(self, tensor) -> np.ndarray:
         """Codes [channels, height, width] of a tensor that stands in the feature memory."""
-        architecture = self.program.architecture
-        bits = architecture.activation_bits
-        parts = pieces(architecture.lanes * bits)
+        parts = pieces(self.word_bits)
         base = (Region.FEATURES << REGION_SHIFT) + tensor.address * parts
         words = self.transport.read(base, tensor.words * parts)
-        return tensor.from_words(words.reshape(1, tensor.words, parts), bits)[0]
+        return tensor.from_words(words.reshape(1, tensor.words, parts), self.code_bits(tensor))[0]
+
+    @property
+    def word_bits(self) -> int:
+        """Width of a feature word."""
+        return self.program.architecture.lanes * self.program.architecture.activation_bits
+
+    def code_bits(self, tensor) -> int:
+        """Width of a tensor's codes: a word has as many as the lanes of its layout."""
+        return self.word_bits // tensor.layout.lanes
 
     def write(self, region: Region, address: int, words: np.ndarray) -> None:
         """Write memory words, given as their pieces [words, pieces], from ``address`` on."""

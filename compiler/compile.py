@@ -6,11 +6,14 @@ import numpy as np
 
 from compiler import mapping
 from compiler.cycles import predict
-from compiler.emit import Emitter, parameter_bits
+from compiler.emit import Emitter
+from compiler.layout import Layouts
 from compiler.lower import Mapper, lower
+from compiler.lower_split import lower_split
 from compiler.memory import allocate
 from compiler.prepare import Prepared, prepare
 from compiler.program import LayerRecord, Program
+from compiler.split import SplitLayouts, width_code
 from compiler.tensor import PlacedTensor
 from compiler.widths import check_sum, convolution_limits
 from quant.errors import NoMulError
@@ -18,6 +21,7 @@ from quant.quantized import QConv, QuantizedGraph
 from rtl.architecture import Architecture, load_architecture
 from rtl.isa import LAYOUTS, Opcode
 from rtl.packing import pieces
+from rtl.split.parts import part_count
 
 __all__ = ["check_tensors", "compile", "emit", "prepare_for"]
 
@@ -33,7 +37,7 @@ def compile(graph: QuantizedGraph, architecture: Architecture | str | Path) -> P
     engine = mapping.find(architecture.engine)
     prepared = prepare_for(graph, architecture)
     for step in prepared.steps:
-        if isinstance(step.layer, QConv):
+        if isinstance(step.layer, QConv) and not architecture.splits:
             source = prepared.tensors[step.layer.inputs[0]]
             sums = convolution_limits(step.layer, (source.low, source.high))
             check_sum(step.layer.name, sums, architecture.accumulator_bits)
@@ -61,10 +65,7 @@ def compile(graph: QuantizedGraph, architecture: Architecture | str | Path) -> P
         architecture=architecture,
         instructions=np.array(emitter.instructions, np.uint64),
         weights=image(emitter.weights, architecture.engine_config.weight_bits),
-        parameters=image(
-            emitter.parameters,
-            parameter_bits(architecture.lanes, architecture.accumulator_bits),
-        ),
+        parameters=image(emitter.parameters, architecture.parameter_bits),
         input=tensors[graph.input],
         output=tensors[graph.output],
         layers=tuple(layers),
@@ -75,7 +76,13 @@ def compile(graph: QuantizedGraph, architecture: Architecture | str | Path) -> P
 def prepare_for(graph: QuantizedGraph, architecture: Architecture) -> Prepared:
     """Steps and layouts as the engine's mapping wants them."""
     unfolding_of = mapping.find(architecture.engine).unfolding_of
-    return prepare(graph, architecture.lanes, architecture.vector_words, unfolding_of)
+    return prepare(
+        graph,
+        architecture.lanes,
+        layouts(graph, architecture),
+        architecture.vector_words,
+        unfolding_of,
+    )
 
 
 def emit(
@@ -85,7 +92,9 @@ def emit(
 
     Errors: as of :func:`compile`.
     """
-    emitter = Emitter(architecture, place_tensors(graph, prepared, architecture))
+    limits = {name: (tensor.low, tensor.high) for name, tensor in prepared.tensors.items()}
+    emitter = Emitter(architecture, place_tensors(graph, prepared, architecture), limits)
+    lowering = lower_split if architecture.splits else lower
     steps = iter(prepared.steps)
     step = next(steps, None)
     ends = []
@@ -93,7 +102,7 @@ def emit(
         first = emitter.runs
         while step is not None and step.owner == owner:
             emitter.begin(layer.name, owner)
-            lower(emitter, step.layer, mapper)
+            lowering(emitter, step.layer, mapper)
             step = next(steps, None)
         ends.append((first, emitter.runs))
     emitter.finish()
@@ -103,6 +112,15 @@ def emit(
 def image(parts: list[np.ndarray], bits: int) -> np.ndarray:
     """All parts of a memory's image; without parts an empty one."""
     return np.concatenate([np.zeros((0, pieces(bits)), np.uint32), *parts])
+
+
+def layouts(graph: QuantizedGraph, architecture: Architecture) -> Layouts:
+    """Where the channels of tensors stand."""
+    if not architecture.splits:
+        return Layouts(architecture.lanes)
+    formats = [graph.input_format, *(layer.format for layer in graph.layers)]
+    narrowest = min(width_code(fmt.bits) for fmt in formats)
+    return SplitLayouts(architecture.lanes, part_count(narrowest))
 
 
 def check_tensors(graph: QuantizedGraph, architecture: Architecture) -> None:
@@ -115,6 +133,12 @@ def check_tensors(graph: QuantizedGraph, architecture: Architecture) -> None:
                 f"tensor {name} has {fmt.bits}-bit codes, {architecture.name} has activation_bits "
                 f"= {architecture.activation_bits}; quantize activations to "
                 f"{architecture.activation_bits} bits or raise activation_bits"
+            )
+        high = graph.input_format.high if name == graph.input else graph.layer(name).high
+        if architecture.splits and high >= 1 << 31:
+            raise NoMulError(
+                f"tensor {name} has codes up to {high}, {architecture.name} takes signed ones of 32 "
+                f"bits; quantize it with a sign, or to fewer bits"
             )
         if fmt.logarithmic and not architecture.logarithmic:
             raise NoMulError(

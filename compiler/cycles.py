@@ -23,8 +23,6 @@ QUEUE = 4
 """From a finishing word of sums until it counts as waiting; then post-processing may start."""
 LEAVE = 1
 """From the start of a word's post-processing until it counts as waiting no more."""
-AFTER = 8
-"""From the end of the last word's post-processing to the end of the run."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +62,7 @@ def run_cycles(architecture: Architecture, run: Run) -> int:
         last = last_start(timing, first, shape, members, room)
     else:
         last = int(start[-1])
-    return last + members + AFTER
+    return last + members + architecture.post_latency
 
 
 def arrivals(timing: Timing, first: int, shape: tuple[int, int, int]) -> np.ndarray:

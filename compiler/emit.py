@@ -13,12 +13,7 @@ from rtl.architecture import Architecture
 from rtl.isa import ADDRESS, COORDINATE, SHIFT, VERSION, Nest, Opcode, Path, encode
 from rtl.packing import pack, unpack
 
-__all__ = ["Emitter", "pack_parameters", "parameter_bits", "unpack_parameters"]
-
-
-def parameter_bits(lanes: int, bits: int) -> int:
-    """Width of a parameter word: a block of ``lanes`` channels, accumulators of ``bits``."""
-    return lanes * (bits + SHIFT.width)
+__all__ = ["Emitter", "pack_parameters", "unpack_parameters"]
 
 
 def pack_parameters(bits: int, bias: np.ndarray, shift: np.ndarray) -> np.ndarray:
@@ -52,11 +47,19 @@ class Emitter:
     ----------
     architecture : Architecture
     tensors : dict of name to PlacedTensor
+    limits : dict of name to (low, high), optional
+        The codes that a tensor can have, for machines whose codes split.
     """
 
-    def __init__(self, architecture: Architecture, tensors: dict[str, PlacedTensor]) -> None:
+    def __init__(
+        self,
+        architecture: Architecture,
+        tensors: dict[str, PlacedTensor],
+        limits: dict[str, tuple[int, int]] | None = None,
+    ) -> None:
         self.architecture = architecture
         self.tensors = tensors
+        self.limits = limits or {}
         self.instructions: list[int] = []
         self.runs = 0
         self.passes: dict[int, int] = {}

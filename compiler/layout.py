@@ -7,8 +7,9 @@ from functools import cached_property
 import numpy as np
 
 from quant.graph import Shape
+from quant.numbers import Format
 
-__all__ = ["FOLDED", "Layout", "Unfolding"]
+__all__ = ["FOLDED", "UNUSED", "Layout", "Layouts", "Unfolding"]
 
 UNUSED = -1
 
@@ -84,6 +85,21 @@ class Layout:
         result = np.zeros((len(self.slots), *values.shape[1:]), values.dtype)
         result[self.place] = values
         return result
+
+
+@dataclass(frozen=True)
+class Layouts:
+    """What layouts the tensors of a machine of ``lanes`` have."""
+
+    lanes: int
+
+    def usual(self, channels: int, fmt: Format) -> Layout:
+        """Where so many channels of a format stand, if nothing else decides it."""
+        return Layout.default(channels, self.lanes)
+
+    def like(self, layout: Layout, fmt: Format) -> Layout:
+        """The layout of codes of a format that stand as those of another tensor do."""
+        return layout
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from compiler.mapping import Convolution, Mapping
 from compiler.nest import Level, Vector, Walk
 from compiler.settings import encode_fields
 from compiler.tiles import Tile, tiles
-from compiler.widths import check_shift, residual_shifts
+from compiler.widths import check_shift, check_windows, residual_shifts
 from quant.errors import NoMulError
 from quant.graph import Window
 from quant.quantized import (
@@ -93,22 +93,9 @@ def convolution(emitter: Emitter, layer: QConv, mapper: Mapper) -> None:
 
 def max_pool(emitter: Emitter, layer: QMaxPool) -> None:
     """The largest of each window."""
-    check_windows(emitter, layer)
+    check_windows(layer, emitter.tensors[layer.inputs[0]].shape)
     uniform(emitter, layer)
     window_runs(emitter, layer, layer.window, 0)
-
-
-def check_windows(emitter: Emitter, layer: QMaxPool) -> None:
-    """Refuse windows of padding alone, whose maximum a machine does not define."""
-    window, (_, height, width) = layer.window, emitter.tensors[layer.inputs[0]].shape
-    for axis, (inputs, outputs) in enumerate(((height, layer.shape[1]), (width, layer.shape[2]))):
-        first = np.arange(outputs) * window.stride[axis] - window.padding[axis]
-        seen = first[:, None] + np.arange(window.kernel[axis]) * window.dilation[axis]
-        if not ((seen >= 0) & (seen < inputs)).any(axis=1).all():
-            raise NoMulError(
-                f"layer {layer.name}: a window of the maximum lies in the padding alone; use less "
-                f"padding"
-            )
 
 
 def add(emitter: Emitter, layer: QAdd) -> None:

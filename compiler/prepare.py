@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from compiler import rewrite
-from compiler.layout import FOLDED, Layout, Unfolding
+from compiler.layout import FOLDED, Layout, Layouts, Unfolding
 from compiler.memory import Buffer
 from quant.graph import Shape
 from quant.numbers import Format
@@ -121,12 +121,13 @@ class Prepared:
 def prepare(
     graph: QuantizedGraph,
     lanes: int,
+    layouts: Layouts,
     vector_words: int,
-    unfolding_of: Callable[[QConv, int], Unfolding],
+    unfolding_of: Callable[[QConv, int, int], Unfolding],
 ) -> Prepared:
     """Steps, layouts and shared places of a graph's tensors.
 
-    ``unfolding_of`` is the engine's mapping's.
+    ``layouts`` are the machine's, ``unfolding_of`` is the engine's mapping's.
     """
     result = Prepared()
     fmt = graph.input_format
@@ -138,12 +139,12 @@ def prepare(
         fmt,
         fmt.low,
         fmt.high,
-        Layout.default(unfolding.shape(graph.input_shape)[0], lanes),
+        layouts.usual(unfolding.shape(graph.input_shape)[0], fmt),
         unfolding,
     )
     layers = []
     for layer in graph.layers:
-        layer, layout = with_layout(layer, result.tensors, lanes)
+        layer, layout = with_layout(layer, result.tensors, layouts)
         layers.append(layer)
         result.tensors[layer.name] = Tensor(
             layer.name, layer.shape, layer.format, layer.low, layer.high, layout
@@ -180,32 +181,39 @@ def input_reader(graph: QuantizedGraph) -> QConv | None:
     return reader if reader.inputs[0] == graph.input else None
 
 
-def with_layout(layer: QLayer, tensors: dict[str, Tensor], lanes: int) -> tuple[QLayer, Layout]:
+def with_layout(
+    layer: QLayer, tensors: dict[str, Tensor], layouts: Layouts
+) -> tuple[QLayer, Layout]:
     """A layer as it will run, and the layout of its output."""
-    layouts = [tensors[name].layout for name in layer.inputs]
+    present = [tensors[name].layout for name in layer.inputs]
+
+    def like(index: int) -> Layout:
+        """An input's layout, for codes of the layer's format."""
+        return layouts.like(tensors[layer.inputs[index]].layout, layer.format)
+
     if isinstance(layer, QConcat):
-        return layer, Layout.concatenate(layouts)
+        return layer, Layout.concatenate(present)
     if isinstance(layer, QAvgPool):
-        return rewrite.pool_as_convolution(layer), layouts[0]
+        return rewrite.pool_as_convolution(layer), like(0)
     if isinstance(layer, QRequantize) and layer.left > layer.shift:
         left = layer.left - layer.shift
-        return rewrite.requantize_as_convolution(layer, left), layouts[0]
+        return rewrite.requantize_as_convolution(layer, left), like(0)
     if isinstance(layer, QAdd):
         layer = finer_first(layer)
-        if tensors[layer.inputs[0]].layout != tensors[layer.inputs[1]].layout:
+        if like(0) != like(1):
             layer = rewrite.add_as_convolution(layer)
-            layouts = [tensors[name].layout for name in layer.inputs]
+            return layer, like(1)
     if isinstance(layer, QConv):
         unfolding = tensors[layer.inputs[0]].unfolding
         if unfolding != FOLDED:
             layer = rewrite.unfold_convolution(layer, unfolding)
-        if len(layouts) > 1:
-            return layer, layouts[1]
+        if len(layer.inputs) > 1:
+            return layer, like(1)
         channels = layer.shape[0]
-        if layer.groups == channels == layouts[0].channels:
-            return layer, layouts[0]
-        return layer, Layout.default(channels, lanes)
-    return layer, layouts[0]
+        if layer.groups == channels == present[0].channels:
+            return layer, like(0)
+        return layer, layouts.usual(channels, layer.format)
+    return layer, like(0)
 
 
 def finer_first(layer: QAdd) -> QAdd:

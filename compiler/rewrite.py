@@ -75,14 +75,16 @@ def convolution(
         window=window,
         groups=groups,
         scheme="",
+        rounding=layer.rounding,
+        seed=layer.seed,
     )
 
 
-def unfolding_of(layer: QConv, lanes: int, vector_words: int = 1) -> Unfolding:
+def unfolding_of(layer: QConv, lanes: int, vector_words: int) -> Unfolding:
     """How the input of a convolution is best stored: with several pixels of an image in a word.
 
-    That with the fewest vectors of ``vector_words`` words for an output, then the fewest words in
-    memory, then the fewest pixels side by side.
+    Of all ways that need no more memory than a word a pixel, that with the fewest vectors of
+    ``vector_words`` words for an output, then the fewest words, then the fewest pixels side by side.
     """
     window, channels = layer.window, layer.weight.shape[1]
     if layer.groups > 1 or window.dilation != (1, 1) or 2 * channels > lanes:
@@ -106,9 +108,12 @@ def unfolding_of(layer: QConv, lanes: int, vector_words: int = 1) -> Unfolding:
             -(-taps * words // vector_words),
             words / (down * across),
             rows * columns,
+            columns,
         )
+        if words > down * across:
+            continue
         if best is None or cost < best[0]:
-            top, left = window.padding[:2]
+            top, left = window.padding[0] * (rows > 1), window.padding[1] * (columns > 1)
             best = cost, Unfolding(rows, top, down, columns, left, across)
     return best[1] if best and best[1].rows * best[1].columns > 1 else FOLDED
 

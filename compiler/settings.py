@@ -17,13 +17,16 @@ from rtl.isa import (
     Instruction,
     Nest,
     Opcode,
+    Operation,
     Path,
     decode,
+    opcodes,
 )
+from rtl.split.parts import Width
 
 __all__ = ["ProgramError", "Run", "Settings", "decode_fields", "encode_fields", "execute"]
 
-SELECTORS = ("nest", "level", "index")
+SELECTORS = ("nest", "level", "index", "upper")
 """Fields that say which setting an instruction writes."""
 
 
@@ -79,9 +82,10 @@ class Settings:
     def write(self, instruction: Instruction) -> None:
         """Execute an instruction that writes a setting.
 
-        Errors: ``ValueError`` for a nest or a level that does not exist.
+        Errors: ``ValueError`` for a nest, a level, a width or an operation that does not exist.
         """
         fields = instruction.fields
+        check_split(instruction)
         nest = fields.get("nest", Nest.ACTIVATION.value)
         if nest not in [known.value for known in Nest]:
             raise ValueError(f"there is no nest {nest}")
@@ -169,7 +173,7 @@ def execute(architecture: Architecture, words: Sequence[int]) -> Iterator[Run | 
     Ends with ``HALT``. Errors: :class:`ProgramError` naming the instruction where a machine would
     stop with an error.
     """
-    settings = Settings()
+    settings, known = Settings(), opcodes(architecture.splits)
     pc = -1
     for pc, word in enumerate(words):
         try:
@@ -177,6 +181,8 @@ def execute(architecture: Architecture, words: Sequence[int]) -> Iterator[Run | 
         except ValueError:
             raise ProgramError(f"instruction {pc}: {int(word):#x} has no known opcode") from None
         fields, opcode = instruction.fields, instruction.opcode
+        if opcode not in known:
+            raise ProgramError(f"instruction {pc}: {architecture.name} does not know {opcode.name}")
         if pc == 0 and opcode is not Opcode.CHECK:
             raise ProgramError(f"instruction 0 is {opcode.name}; a program begins with CHECK")
         try:
@@ -204,3 +210,16 @@ def check(architecture: Architecture, fields: dict[str, int]) -> None:
             f"the program is for machine {fields['fingerprint']:#010x}, "
             f"{architecture.name} is {architecture.fingerprint:#010x}"
         )
+
+
+def check_split(instruction: Instruction) -> None:
+    """What a machine whose codes split refuses. Errors: ``ValueError``."""
+    fields = instruction.fields
+    if instruction.opcode is Opcode.WIDTHS:
+        wide = max(fields["activation"], fields["residual"], fields["output"])
+        if fields["run"] > Width.W32.value or wide > fields["run"]:
+            raise ValueError(f"a run of width {fields['run']} has codes of width {wide}")
+        if fields["operation"] not in [known.value for known in Operation]:
+            raise ValueError(f"there is no operation {fields['operation']}")
+    if instruction.opcode is Opcode.REQUANTIZE and fields["stochastic"] and not fields["seed"]:
+        raise ValueError("stochastic rounding has no seed")

@@ -9,10 +9,18 @@ is bounded here; a residual is added behind it, in a width of its own.
 import numpy as np
 
 from quant.errors import NoMulError
-from quant.quantized import QConv
+from quant.graph import Shape
+from quant.quantized import QConv, QMaxPool
 from rtl.isa import LAYOUTS, SHIFT, Opcode
 
-__all__ = ["Limits", "check_shift", "check_sum", "convolution_limits", "residual_shifts"]
+__all__ = [
+    "Limits",
+    "check_shift",
+    "check_sum",
+    "check_windows",
+    "convolution_limits",
+    "residual_shifts",
+]
 
 Limits = tuple[int, int]
 
@@ -80,3 +88,19 @@ def convolution_limits(layer: QConv, source: Limits) -> Limits:
         lows.append(up * low + down * high + bias)
         highs.append(up * high + down * low + bias)
     return min(lows), max(highs)
+
+
+def check_windows(layer: QMaxPool, source: Shape) -> None:
+    """Refuse windows of padding alone, whose maximum a machine does not define.
+
+    ``source`` is the shape of what it reads. Errors: :class:`NoMulError`.
+    """
+    window, (_, height, width) = layer.window, source
+    for axis, (inputs, outputs) in enumerate(((height, layer.shape[1]), (width, layer.shape[2]))):
+        first = np.arange(outputs) * window.stride[axis] - window.padding[axis]
+        seen = first[:, None] + np.arange(window.kernel[axis]) * window.dilation[axis]
+        if not ((seen >= 0) & (seen < inputs)).any(axis=1).all():
+            raise NoMulError(
+                f"layer {layer.name}: a window of the maximum lies in the padding alone; use less "
+                f"padding"
+            )

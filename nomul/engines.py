@@ -10,7 +10,7 @@ from nomul.blocks import block
 from nomul.output import Report
 from rtl.architecture import Architecture
 from sim.compiled import CompiledModel
-from sim.program import ProgramSimulator
+from sim.simulators import program_simulator
 
 __all__ = ["ENGINES", "build_rtl", "run_program", "run_rtl", "simulated_machine"]
 
@@ -42,7 +42,7 @@ def run_program(program: Program, codes: np.ndarray, progress: Report) -> tuple[
     """Output codes of images on the program simulator, and the cycles of one."""
     parts = []
     for start in range(0, len(codes), BATCH):
-        result = ProgramSimulator(program, BATCH).run(codes[start : start + BATCH])
+        result = program_simulator(program, BATCH).run(codes[start : start + BATCH])
         parts.append(result.outputs)
         progress(start + len(result.outputs), len(codes), "image")
     return np.concatenate(parts), result.cycles

@@ -9,6 +9,7 @@ matplotlib.use("Agg")
 
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from compiler.model.search import Found
@@ -16,6 +17,8 @@ from compiler.program import Program
 from nomul.layers import QuantizedRow
 from quant.files import write_bytes
 from quant.graph import Conv, Graph
+from quant.histogram import Histogram
+from quant.numbers import Format
 from quant.quantized import QConv, QuantizedGraph
 
 __all__ = ["plot_cycles", "plot_front", "plot_quantization"]
@@ -23,16 +26,29 @@ __all__ = ["plot_cycles", "plot_front", "plot_quantization"]
 BLUE, GREY, ORANGE = "#2f6db0", "#c3c9d1", "#b8651b"
 COLORS = (BLUE, ORANGE, "#5a8f3c", "#7a5195")
 ROW_INCHES = 0.26
+COLUMNS, PANEL_INCHES = 4, 1.7
+MERGED = 8  # bins of a histogram to a bar
 
 
 def plot_quantization(
-    path: Path, graph: Graph, qgraph: QuantizedGraph, rows: list[QuantizedRow]
+    path: Path,
+    graph: Graph,
+    qgraph: QuantizedGraph,
+    rows: list[QuantizedRow],
+    histograms: dict[str, Histogram],
 ) -> None:
-    """SQNR of each layer, and the weights before and after, relative to their channel's largest."""
+    """SQNR of each layer, the weights before and after, and below them all tensors.
+
+    Weights are relative to their channel's largest. Of a tensor its values on calibration images
+    are shown, and the range of its format, beyond which they saturate.
+    """
     measured = [row for row in rows if row.sqnr is not None and np.isfinite(row.sqnr)]
-    figure, (left, right) = plt.subplots(
-        1, 2, figsize=(11, max(3.5, 1.2 + ROW_INCHES * len(measured))), layout="constrained"
-    )
+    tensors = [name for name in (qgraph.input, *(row.name for row in rows)) if name in histograms]
+    height = max(3.5, 1.2 + ROW_INCHES * len(measured))
+    lines = -(-len(tensors) // COLUMNS)
+    figure = plt.figure(figsize=(11, height + PANEL_INCHES * lines), layout="constrained")
+    above, below = figure.subfigures(2, 1, height_ratios=[height, PANEL_INCHES * lines])
+    left, right = above.subplots(1, 2)
     left.barh([row.name for row in measured], [row.sqnr for row in measured], color=BLUE)
     left.invert_yaxis()
     left.set(xlabel="SQNR of the layer's output, dB", title="Error that has built up to each layer")
@@ -47,7 +63,36 @@ def plot_quantization(
         xlabel="weight / largest weight of its channel", ylabel="weights", title="All weights"
     )
     right.legend(frameon=False, loc="upper right", ncols=2)
+    below.suptitle("Values of each tensor, and the range that its codes have", fontsize="large")
+    panels = below.subplots(lines, COLUMNS, squeeze=False).ravel()
+    for axes, name in zip(panels, tensors):
+        plot_histogram(axes, name, histograms[name], qgraph.format_of(name))
+    for axes in panels[len(tensors) :]:
+        axes.set_axis_off()
     save(figure, path)
+
+
+def plot_histogram(axes: Axes, name: str, histogram: Histogram, fmt: Format) -> None:
+    """A tensor's values, grey where they saturate, between the ends of its format."""
+    # Fewer bars than bins: neighbours together, so that a bar is wider than a line.
+    edges = histogram.edges[::MERGED]
+    positive, negative = (
+        counts.reshape(-1, MERGED).sum(axis=1)
+        for counts in (histogram.positive, histogram.negative)
+    )
+    counts = np.concatenate([negative[::-1], positive])
+    borders = np.concatenate([-edges[:0:-1], edges])
+    low, high = fmt.low * fmt.step, fmt.high * fmt.step
+    within = (borders[:-1] >= low - edges[1]) & (borders[1:] <= high + edges[1])
+    for some, color in ((within, BLUE), (~within, GREY)):
+        axes.stairs(np.where(some, counts, 0), borders, fill=True, color=color)
+    for end in (low, high) if fmt.signed else (high,):
+        axes.axvline(end, color=ORANGE, linewidth=1)
+    axes.set_yscale("symlog")
+    largest = max(histogram.high, high)
+    axes.set_xlim(1.05 * min(histogram.low, low), 1.05 * largest if largest else 1)
+    axes.tick_params(labelsize=7)
+    axes.set_title(f"{name}: {fmt.bits} bits, step 2^{-fmt.fraction}", fontsize=8)
 
 
 def relative_weights(graph: Graph, qgraph: QuantizedGraph) -> tuple[np.ndarray, np.ndarray]:

@@ -12,7 +12,7 @@ from nomul.verification import Row, Verification, compare
 from quant.quantized import QuantizedGraph
 from quant.reference import quantize_input, run_reference
 from rtl.registers import Register
-from sim.program import ProgramSimulator
+from sim.simulators import program_simulator
 
 __all__ = ["verify"]
 
@@ -40,7 +40,7 @@ def verify(
     """
     codes = quantize_input(qgraph, images)
     machine = simulated_machine(program, lambda message: progress(0, None, message))
-    simulator = ProgramSimulator(program, BATCH)
+    simulator = program_simulator(program, BATCH)
     result = Verification(
         rows_of(qgraph, program), len(images), network_error, predicted=program.cycles
     )

@@ -9,15 +9,26 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from quant.divergence import kl_threshold
 from quant.errors import NoMulError
 from quant.floating import visit_float
 from quant.graph import Graph
-from quant.histogram import Histogram
+from quant.histogram import BINS, Histogram
 from quant.named import Named, find
 from quant.numbers import Format
 from quant.reference import check_images
 
-__all__ = ["Observations", "find_method", "min_max", "mse", "observe", "percentile"]
+__all__ = [
+    "Method",
+    "Observations",
+    "find_method",
+    "kl",
+    "min_max",
+    "mse",
+    "observe",
+    "percentile",
+    "squared_error",
+]
 
 Method = Callable[[Histogram, int], int]
 
@@ -146,26 +157,45 @@ def percentile(histogram: Histogram, bits: int, share: float = 99.99) -> int:
 
 
 def mse(histogram: Histogram, bits: int) -> int:
-    """Fraction of least mean squared error, rounding and saturation together.
+    """Fraction of least mean squared error, rounding and saturation together."""
+    coarsest = min_max(histogram, bits)
+    candidates = range(coarsest, coarsest + FINER_OCTAVES + 1)
+    return min(
+        candidates,
+        key=lambda fraction: squared_error(histogram, Format(bits, histogram.signed, fraction)),
+    )
+
+
+def squared_error(histogram: Histogram, fmt: Format) -> float:
+    """Sum of squared errors of a tensor's codes.
 
     Values are taken as spread evenly within their bin of the histogram.
     """
-    coarsest = min_max(histogram, bits)
-    candidates = range(coarsest, coarsest + FINER_OCTAVES + 1)
+    sides = ((histogram.positive, fmt.high), (histogram.negative, -fmt.low))
+    return sum(
+        float(counts @ np.diff(_error_integral(histogram.edges, fmt.step, largest)))
+        for counts, largest in sides
+        if counts.any()
+    )
 
-    def error(fraction: int) -> float:
-        fmt = Format(bits, histogram.signed, fraction)
-        sides = ((histogram.positive, fmt.high), (histogram.negative, -fmt.low))
-        return sum(
-            float(counts @ np.diff(_error_integral(histogram.edges, fmt.step, largest)))
-            for counts, largest in sides
-            if counts.any()
-        )
 
-    return min(candidates, key=error)
+def kl(histogram: Histogram, bits: int) -> int:
+    """Largest fraction at which nothing up to the KL threshold saturates.
+
+    The threshold is that of :func:`quant.divergence.kl_threshold`, with as many levels as the
+    format has for sizes; exact to one bin of the histogram. Where levels are as many as bins or
+    more, as with 16 bits, the histogram shows nothing but saturation as a loss; then nothing
+    observed saturates, and one bit is left for larger values in other images.
+    """
+    levels = 1 << (bits - histogram.signed)
+    if levels >= BINS:
+        return min_max(histogram, bits) - 1
+    size = kl_threshold(histogram, levels)
+    return _finest(max(histogram.low, -size), min(histogram.high, size), bits, histogram.signed)
 
 
 METHODS = (
+    Named(r"kl", "kl", kl),
     Named(r"min-max", "min-max", min_max),
     Named(r"percentile(?P<share>\d+(\.\d+)?)?", "percentile<share> (99.99)", percentile),
     Named(r"mse", "mse", mse),

@@ -1,11 +1,13 @@
 """Which format each quantized tensor should have."""
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from quant.calibrate import Method, Observations
 from quant.fusion import Step, fuse, sole_reader
-from quant.graph import Concat, Graph, MaxPool, Upsample
+from quant.graph import Concat, Conv, Graph, MaxPool, Upsample
+from quant.mixed import MixedScheme
 from quant.numbers import Format
 from quant.schemes import Scheme
 
@@ -19,37 +21,78 @@ class FormatPlan:
     A tensor that only a max pooling, an upsampling or a concatenation reads gets the format of
     what that layer makes, because these do not change codes: saturation is monotonic, so values
     that a pooling or the clip after it drops anyway may saturate before it.
+
+    Parameters
+    ----------
+    graph : Graph
+    observed : Observations
+    method : function (histogram, bits) to fraction
+    scheme : MixedScheme
+    fractions : dict of int
+        Of tensors for which the method is not asked.
+
+    Errors: :class:`~quant.errors.NoMulError` for widths of tensors that have no format of their
+    own.
     """
 
     graph: Graph
     observed: Observations
     method: Method
-    scheme: Scheme
+    scheme: MixedScheme
+    fractions: Mapping[str, int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.scheme.widths:
+            weights = [step.name for step in self.steps if isinstance(step.layer, Conv)]
+            self.scheme.check(self.free, weights)
 
     @cached_property
     def steps(self) -> list[Step]:
         """The graph's steps."""
         return fuse(self.graph, lambda tensor: self._observed(tensor).fraction)
 
+    @cached_property
+    def free(self) -> list[str]:
+        """Tensors whose format is their own: the input and what steps make, in data order."""
+        tensors = [self.graph.input, *(step.name for step in self.steps)]
+        return [name for name in tensors if self._decisive(name) == name]
+
     def wish(self, tensor: str) -> Format:
         """The format for a tensor; a layer that cannot make it lowers the fraction.
 
         The network's input is linear, because no layer makes it.
         """
-        if tensor == self.graph.input:
-            return replace(self._wish(tensor), logarithmic=False)
-        return self._wish(tensor)
+        fmt = self._observed(self._decisive(tensor))
+        return replace(fmt, logarithmic=False) if tensor == self.graph.input else fmt
 
-    def _wish(self, tensor: str) -> Format:
+    def inner(self, tensor: str, step: Step) -> Format:
+        """The format for a tensor within a step that is split: as wide as what the step makes."""
+        return self._observed(tensor, self._decisive(step.name))
+
+    def weights(self, step: Step) -> Scheme:
+        """The scheme of a step's weights."""
+        return self.scheme.weights(step.name, self._decisive(step.name))
+
+    def _decisive(self, tensor: str) -> str:
+        """The tensor by whose values a tensor's format is chosen."""
         reader = sole_reader(self.graph, tensor)
         if isinstance(reader, MaxPool | Upsample | Concat):
             step = next(step for step in self.steps if step.layer is reader)
-            return self._wish(step.name)
-        return self._observed(tensor)
+            return self._decisive(step.name)
+        return tensor
 
-    def _observed(self, tensor: str) -> Format:
-        """The format by the tensor's own values."""
+    def _observed(self, tensor: str, decisive: str | None = None) -> Format:
+        """The format by a tensor's own values, as wide as the decisive tensor, by default it."""
         histogram = self.observed.histograms[tensor]
-        activations = self.scheme.activations
-        fraction = self.method(histogram, activations.bits)
-        return activations.format(histogram.signed, fraction)
+        activations = self.scheme.activations(decisive or tensor)
+        bits = activations.code_bits(histogram.signed)
+        key = (tensor, bits)
+        if key not in self._calibrated:
+            given = self.fractions.get(tensor)
+            self._calibrated[key] = self.method(histogram, bits) if given is None else given
+        return activations.format(histogram.signed, self._calibrated[key])
+
+    @cached_property
+    def _calibrated(self) -> dict[tuple[str, int], int]:
+        """Fractions of tensors of so many bits, as far as they were asked for."""
+        return {}

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-__all__ = ["Histogram"]
+__all__ = ["BINS", "Histogram"]
 
 BINS = 2048
 

@@ -24,10 +24,10 @@ from quant.quantized import (
     QRequantize,
     QUpsample,
 )
+from quant.widths import Sums
 
-__all__ = ["LARGEST_SHIFT", "lower_conv", "lower_step", "requantizer"]
+__all__ = ["lower_conv", "lower_step", "requantizer"]
 
-LARGEST_SHIFT = 31  # largest right shift that machines offer
 MULTIPLIER_BITS = 8
 
 
@@ -38,7 +38,7 @@ def lower_conv(
     codes: np.ndarray,
     fraction: np.ndarray,
     scheme: str,
-    accumulator_bits: int,
+    limits: Sums,
 ) -> QConv | None:
     """The convolution of a step; None if its residual is finer than its sum's unit.
 
@@ -50,10 +50,9 @@ def lower_conv(
     wish : Format
         The output's; its fraction is lowered where the sum has no such fine unit.
     codes, fraction : int32 arrays
-        Weights as quantized; made coarser in channels whose sums would not fit
-        ``accumulator_bits`` or whose shift would exceed ``LARGEST_SHIFT``.
+        Weights as quantized; made coarser in channels whose sums or shifts would exceed the limits.
     scheme : str
-    accumulator_bits : int
+    limits : Sums
     """
     conv = step.layer
     assert isinstance(conv, Conv)
@@ -67,17 +66,22 @@ def lower_conv(
     fraction = np.where(peak > 0, fraction, needed - f_x + MULTIPLIER_BITS)
 
     sizes = [max(-fmt.low, fmt.high) for fmt in formats]
-    sums = np.abs(codes).reshape(len(codes), -1).sum(axis=1) * float(sizes[0])
     others = np.abs(bias) + (sizes[1] * formats[1].step if step.add is not None else 0.0)
-    bound = sums + np.ldexp(others, f_x + fraction)
-    excess = np.ceil(np.log2(np.maximum(bound, 1.0))).astype(np.int64) - (accumulator_bits - 1)
-    excess = np.maximum(excess, f_x + fraction - f_y - LARGEST_SHIFT)
+
+    def headroom() -> np.ndarray:
+        """Bits by which sums may grow, below 0 where they exceed the limit: int64 (outputs,)."""
+        sums = np.abs(codes).reshape(len(codes), -1).sum(axis=1) * float(sizes[0])
+        bound = sums + np.ldexp(others, f_x + fraction)
+        return limits.bits - 1 - np.ceil(np.log2(np.maximum(bound, 1.0))).astype(np.int64)
+
+    excess = np.maximum(-headroom(), f_x + fraction - f_y - limits.shift)
     excess = np.maximum(excess, 0)
     codes = round_shift(codes, excess[:, None, None, None])
     fraction = fraction - excess
 
     peak = np.abs(codes).reshape(len(codes), -1).max(axis=1)
     room = np.floor(np.log2(max(int(peak.max()), 1) / np.maximum(peak, 1))).astype(np.int64)
+    room = np.minimum(room, np.maximum(headroom(), 0))
     raised = np.clip(needed - f_x - fraction, 0, room)
     codes = codes << raised[:, None, None, None]
     fraction = fraction + raised

@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from quant.errors import NoMulError, first_line
-from quant.sequential_networks import LeNet, NetworkInNetwork
+from quant.sequential_networks import LeNet, LeNet16, NetworkInNetwork
 
 __all__ = [
     "NETWORKS",
@@ -194,6 +194,7 @@ NETWORKS: dict[str, Trainable] = {
     "resnet8": Trainable(partial(ResNet8, nn.BatchNorm2d), (3, 32, 32), IMAGENET),
     "nin": Trainable(NetworkInNetwork, (3, 32, 32), IMAGENET),
     "lenet": Trainable(LeNet, (1, 28, 28), GREY),
+    "lenet16": Trainable(LeNet16, (1, 28, 28), GREY),
 }
 
 

@@ -5,15 +5,17 @@ exact integer function that reference, program simulator and hardware compute. S
 (channels, height, width), the batch comes first in arrays.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
 from quant.graph import Shape, Window, check_order, load_graph, save_graph
 from quant.numbers import Format
+from quant.stochastic import NOISE_BITS
 
 __all__ = [
+    "ROUNDINGS",
     "QAdd",
     "QAvgPool",
     "QConcat",
@@ -25,6 +27,8 @@ __all__ = [
     "QuantizedGraph",
 ]
 
+ROUNDINGS = ("even", "stochastic")
+
 
 @dataclass(frozen=True)
 class QLayer:
@@ -33,6 +37,15 @@ class QLayer:
     Every layer ends in ``saturate(..., low, high)``: the clip of the network (a ReLU has
     ``low == 0``) within the range of ``format``. Where ``format.logarithmic``, ``to_log`` of that
     is the code (:func:`quant.numbers.to_log`), and ``low`` and ``high`` are such codes themselves.
+
+    Parameters
+    ----------
+    rounding : str
+        How ``requantize`` rounds, in layers that have a ``shift``. ``even``: to the nearest, ties
+        to even (:func:`quant.numbers.requantize`). ``stochastic``: up or down by the noise of
+        ``seed`` (:func:`quant.stochastic.requantize_stochastic`).
+    seed : int
+        Of stochastic rounding, 1 .. 2**32 - 1; 0 with ``even``.
     """
 
     name: str
@@ -41,6 +54,13 @@ class QLayer:
     format: Format
     low: int
     high: int
+    rounding: str = field(default="even", kw_only=True)
+    seed: int = field(default=0, kw_only=True)
+
+    @property
+    def rounds(self) -> bool:
+        """Whether the layer requantizes."""
+        return hasattr(self, "shift")
 
 
 @dataclass(frozen=True)
@@ -145,7 +165,7 @@ class QuantizedGraph:
     ``2**-format.fraction``, approximate what the float network returns. The input is linear.
 
     Errors: ``ValueError`` for layers out of order, and for what contradicts a layer's docstring:
-    shifts of a residual, or bounds of a logarithmic format.
+    shifts of a residual, bounds of a logarithmic format, or rounding.
     """
 
     name: str
@@ -163,6 +183,7 @@ class QuantizedGraph:
             raise ValueError(f"the input {self.input} is logarithmic; only layers make such codes")
         for layer in self.layers:
             _check_bounds(layer)
+            _check_rounding(layer)
             if isinstance(layer, QConv) and len(layer.inputs) == 2:
                 _check_residual(layer)
 
@@ -193,6 +214,22 @@ def _check_bounds(layer: QLayer) -> None:
         raise ValueError(
             f"layer {layer.name} is clipped to {layer.low} .. {layer.high}, but bounds of a "
             f"logarithmic format are 0, 2**k or 3 * 2**k up to {layer.format.high}"
+        )
+
+
+def _check_rounding(layer: QLayer) -> None:
+    if layer.rounding not in ROUNDINGS:
+        raise ValueError(
+            f"layer {layer.name} has the rounding {layer.rounding!r}; known are "
+            f"{', '.join(ROUNDINGS)}"
+        )
+    stochastic = layer.rounding == "stochastic"
+    if stochastic and not layer.rounds:
+        raise ValueError(f"layer {layer.name} has no shift, so it cannot round stochastically")
+    if not (1 <= layer.seed < 1 << NOISE_BITS if stochastic else layer.seed == 0):
+        raise ValueError(
+            f"layer {layer.name} has the seed {layer.seed}; a seed is 1 to {(1 << NOISE_BITS) - 1} "
+            "with stochastic rounding, 0 without"
         )
 
 

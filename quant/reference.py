@@ -2,7 +2,8 @@
 
 Sums of products run through matrix multiplication in floating point where that is proved exact:
 if no sum of absolute values can exceed 2**24 (float32) or 2**53 (float64), then every partial
-sum, in any order, is an integer that the type holds exactly. Layers beyond that use int64.
+sum, in any order, is an integer that the type holds exactly. Beyond that the inputs are cut into
+digits so narrow that float64 is exact for each, and int64 adds what the digits make.
 """
 
 import os
@@ -35,6 +36,7 @@ from quant.quantized import (
     QuantizedGraph,
     QUpsample,
 )
+from quant.stochastic import requantize_stochastic, stochastic_noise
 
 __all__ = [
     "accumulate",
@@ -174,8 +176,8 @@ def run_layer(layer: QLayer, inputs: list[np.ndarray], formats: list[Format]) ->
         case QConv():
             sums = accumulate(layer, inputs, formats)
             shift = layer.shift[:, None, None]
-            if sums.dtype == np.int64:
-                result = requantize(sums, shift, low, high)
+            if sums.dtype == np.int64 or layer.rounding == "stochastic":
+                result = _round(layer, sums.astype(np.int64, copy=False), shift)
             else:
                 # The sums' memory is channels last, and numpy works in memory order.
                 result = requantize_float(sums, shift, low, high)
@@ -183,17 +185,17 @@ def run_layer(layer: QLayer, inputs: list[np.ndarray], formats: list[Format]) ->
             result = saturate(_max_pool(inputs[0], layer.window), low, high)
         case QAvgPool():
             total = _sum_pool(inputs[0], layer.window)
-            result = requantize(total * layer.multiplier, layer.shift, low, high)
+            result = _round(layer, total * layer.multiplier, layer.shift)
         case QAdd():
             a, b = (x.astype(np.int64) << s for x, s in zip(inputs, layer.shifts, strict=True))
-            result = requantize(a + b, layer.shift, low, high)
+            result = _round(layer, a + b, layer.shift)
         case QConcat():
             result = saturate(np.concatenate(inputs, axis=1), low, high)
         case QUpsample():
             rows, columns = layer.factor
             result = saturate(inputs[0].repeat(rows, axis=2).repeat(columns, axis=3), low, high)
         case QRequantize():
-            result = requantize(inputs[0].astype(np.int64) << layer.left, layer.shift, low, high)
+            result = _round(layer, inputs[0].astype(np.int64) << layer.left, layer.shift)
         case _:
             raise TypeError(
                 f"{layer.name} is a {type(layer).__name__}, which is no quantized layer"
@@ -201,6 +203,15 @@ def run_layer(layer: QLayer, inputs: list[np.ndarray], formats: list[Format]) ->
     if layer.format.logarithmic:
         result = to_log(result)
     return result.astype(storage(layer.format), copy=False)
+
+
+def _round(layer: QLayer, x: np.ndarray, shift: np.ndarray | int) -> np.ndarray:
+    """Accumulators of a layer, int64, to codes, rounded as the layer says."""
+    if layer.rounding == "even":
+        return requantize(x, shift, layer.low, layer.high)
+    channels, height, width = layer.shape
+    noise = stochastic_noise(layer.seed, channels, height * width).reshape(layer.shape)
+    return requantize_stochastic(x, shift, layer.low, layer.high, noise)
 
 
 def storage(fmt: Format) -> type[np.signedinteger]:
@@ -236,11 +247,33 @@ def accumulate(layer: QConv, inputs: list[np.ndarray], formats: list[Format]) ->
             f"sums of layer {layer.name} need {bound.bit_length() + 1} bits, more than 64; "
             "quantize it to fewer bits"
         )
-    sums = _convolve(inputs[0], layer, kind)
+    if kind is np.int64:
+        sums = _convolve_wide(inputs[0], layer)
+    else:
+        sums = _convolve(inputs[0], layer, kind)
     sums += layer.bias.astype(kind)
     if inputs[1:]:
-        sums += _channels_last(inputs[1]).astype(kind) * (1 << layer.residual_shift).astype(kind)
+        left = np.int64(1) << layer.residual_shift.astype(np.int64)
+        sums += _channels_last(inputs[1]).astype(kind) * left.astype(kind)
     return sums.transpose(0, 3, 1, 2)
+
+
+def _convolve_wide(x: np.ndarray, layer: QConv) -> np.ndarray:
+    """Sums of products, int64 (images, height, width, outputs), digit after digit of the input.
+
+    ``x = sum(digit[k] << k * bits)``, where ``bits`` leaves float64 exact with these weights; the
+    last digit has the sign. Sums may wrap on the way, as the total fits.
+    """
+    taps = np.abs(layer.weight.astype(np.int64)).reshape(len(layer.weight), -1).sum(axis=1)
+    bits = EXACT[np.float64].bit_length() - 1 - int(taps.max()).bit_length()
+    x, sums, left = x.astype(np.int64), np.zeros(1, np.int64), 0
+    while True:
+        last = bool((np.abs(x) < 1 << bits).all())
+        digit = x if last else x & (1 << bits) - 1
+        sums = sums + (_convolve(digit, layer, np.float64).astype(np.int64) << left)
+        if last:
+            return sums
+        x, left = x >> bits, left + bits
 
 
 def _channels_last(x: np.ndarray) -> np.ndarray:

@@ -1,11 +1,11 @@
-"""Networks without branches: network in network for CIFAR-10 and LeNet-5 for MNIST."""
+"""Networks without branches: network in network for CIFAR-10, LeNet-5 and its like for MNIST."""
 
 from collections import OrderedDict
 
 import torch
 from torch import nn
 
-__all__ = ["LeNet", "NetworkInNetwork"]
+__all__ = ["LeNet", "LeNet16", "NetworkInNetwork"]
 
 
 class NetworkInNetwork(nn.Module):
@@ -58,3 +58,24 @@ class LeNet(nn.Module):
         x = self.pool(self.conv1(x).relu())
         x = self.pool(self.conv2(x).relu()).flatten(1)
         return self.fc3(self.fc2(self.fc1(x).relu()).relu())
+
+
+class LeNet16(nn.Module):
+    """LeNet-like, for 28 x 28 images: LeNet-5 with channels in multiples of 16; 10 logits.
+
+    16 and 32 channels of 5x5 convolutions, each followed by ReLU and max pooling, then 128 and 10
+    outputs of linear layers.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(1, 16, 5, padding=2)
+        self.conv2 = nn.Conv2d(16, 32, 5)
+        self.pool = nn.MaxPool2d(2)
+        self.fc1 = nn.Linear(800, 128)
+        self.fc2 = nn.Linear(128, 10)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.pool(self.conv1(x).relu())
+        x = self.pool(self.conv2(x).relu()).flatten(1)
+        return self.fc2(self.fc1(x).relu())

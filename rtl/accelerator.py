@@ -8,15 +8,17 @@ from rtl import engines
 from rtl.accumulate import Accumulator
 from rtl.activations import ActivationFetch
 from rtl.architecture import Architecture
+from rtl.counters import COUNTED
 from rtl.features import FeatureMemory
 from rtl.host import HostBus, HostPort
 from rtl.isa import LEVELS, Nest, Path
 from rtl.nest import LoopNest
 from rtl.pool import WindowMaximum
-from rtl.post import PostProcess, parameter_word
+from rtl.post import PostProcess
 from rtl.queue import Queue
-from rtl.registers import Control, Region
+from rtl.registers import Control, Region, State
 from rtl.sequencer import Sequencer
+from rtl.split import machine as split
 from rtl.store import Store
 from rtl.writeback import WriteBack
 
@@ -28,7 +30,6 @@ def blocks(arch: Architecture, family: str | None = None) -> dict[str, tuple[typ
     config, sizes = arch.engine_config, arch.memory
     lanes, bits, sum_bits = arch.lanes, arch.activation_bits, arch.accumulator_bits
     groups, vector_words = config.groups, config.vector_words
-    parameter_bits = parameter_word(sum_bits, lanes).size
     features = (sizes.feature_words - 1).bit_length()
     address_bits = {
         Nest.ACTIVATION: features,
@@ -49,7 +50,13 @@ def blocks(arch: Architecture, family: str | None = None) -> dict[str, tuple[typ
     return {
         "sequencer": (
             Sequencer,
-            (address_bits, arch.pass_shift_bits, sizes.instruction_words, arch.fingerprint),
+            (
+                address_bits,
+                arch.pass_shift_bits,
+                sizes.instruction_words,
+                arch.fingerprint,
+                arch.splits,
+            ),
         ),
         **nests,
         "features": (FeatureMemory, (lanes * bits, sizes.feature_words, groups, vector_words)),
@@ -69,9 +76,10 @@ def blocks(arch: Architecture, family: str | None = None) -> dict[str, tuple[typ
             ),
         ),
         "queue": (Queue, (sums, sizes.queue_words, arch.words_under_way)),
-        "parameters": (Store, (parameter_bits, sizes.parameter_words, False)),
+        "parameters": (Store, (arch.parameter_bits, sizes.parameter_words, False)),
         "post": (PostProcess, (groups, lanes, sum_bits, bits, bool(arch.logarithmic))),
         "writeback": (WriteBack, (groups, features)),
+        **(split.split_blocks(arch, features) if arch.splits else {}),
     }
 
 
@@ -127,7 +135,8 @@ class Accelerator(wiring.Component):
             region: (len(part.host.address), len(part.host.write_data))
             for region, part in regions.items()
         }
-        m.submodules.host = host = HostPort(sizes, arch.fingerprint)
+        counted = COUNTED if arch.splits else ()
+        m.submodules.host = host = HostPort(sizes, arch.fingerprint, counted)
         for region, part in regions.items():
             wiring.connect(m, getattr(host, region.name.lower()), part.host)
         wiring.connect(m, wiring.flipped(self.bus), host.bus)
@@ -141,6 +150,11 @@ class Accelerator(wiring.Component):
             host.cycles.eq(sequencer.cycles),
             host.runs.eq(sequencer.runs),
         ]
+        if arch.splits:
+            start = host.control[Control.START.bit_length() - 1]
+            clear = start & (sequencer.state != State.RUNNING)
+            split.connect_counters(m, parts, nests, clear)
+            m.d.comb += host.counts.eq(parts["counters"].counts)
         return m
 
     def connect_control(self, m: Module, sequencer: Sequencer, nests: dict[Nest, LoopNest]) -> None:
@@ -183,21 +197,26 @@ class Accelerator(wiring.Component):
             engine.start.eq(start),
             *pass_address(nests[Nest.WEIGHT].o, weights.address),
             *pass_word(weights.word, engine.weights),
-            engine.activations.payload.eq(vectors.p.codes),
             engine.activations.valid.eq(offered & engine_path),
             pool.clear.eq(start),
+            accumulator.bypass.eq(~engine_path),
+            accumulator.passes.eq(settings.passes),
+            accumulator.valid.eq(engine.valid | pool.valid),
+            Value.cast(accumulator.sums).eq(Value.cast(engine.sums)),
+            queue.write.eq(accumulator.o_valid),
+            Value.cast(queue.data).eq(Value.cast(accumulator.o)),
+        ]
+        if self.architecture.splits:
+            split.connect_bypass(m, parts, engine_path, offered)
+            return
+        m.d.comb += [
+            engine.activations.payload.eq(vectors.p.codes),
             pool.valid.eq(offered & ~engine_path),
             pool.start.eq(accumulator.first),
             pool.signed.eq(settings.signed),
             pool.inside.eq(vectors.p.inside),
             *(own.eq(codes[0]) for own, codes in zip(pool.codes, vectors.p.codes)),
-            accumulator.bypass.eq(~engine_path),
-            accumulator.passes.eq(settings.passes),
-            accumulator.valid.eq(engine.valid | pool.valid),
-            Value.cast(accumulator.sums).eq(Value.cast(engine.sums)),
             Value.cast(accumulator.bypassed).eq(Value.cast(pool.largest)),
-            queue.write.eq(accumulator.o_valid),
-            Value.cast(queue.data).eq(Value.cast(accumulator.o)),
         ]
 
     def connect_codes(self, m: Module, parts: dict, nests: dict[Nest, LoopNest]) -> None:
@@ -214,10 +233,13 @@ class Accelerator(wiring.Component):
             *pass_word(features.residual, post.residual),
             writeback.members.eq(settings.members),
             writeback.valid.eq(post.valid),
-            features.write.eq(writeback.write),
             features.write_address.eq(writeback.address),
             features.write_data.eq(post.o),
         ]
+        if self.architecture.splits:
+            split.connect_post(m, parts, nests)
+        else:
+            m.d.comb += features.write.eq(writeback.write)
 
 
 def pass_address(step, address) -> list:

@@ -1,7 +1,9 @@
 """The accumulator memory: adds the parts of every sum."""
 
+from typing import ClassVar
+
 import numpy as np
-from amaranth.hdl import Array, Module, Mux, Signal, signed, unsigned
+from amaranth.hdl import Array, Module, Mux, Signal, Value, signed, unsigned
 from amaranth.lib import data, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -47,6 +49,8 @@ class Accumulator(wiring.Component):
     """
 
     latency = 2
+    MEMBERS: ClassVar[dict[str, wiring.Member]] = {}
+    """Members that a subclass has more."""
 
     def __init__(
         self, lanes: int, sum_bits: int, bits: int, words: int, shift_bits: int, bypass_bits: int
@@ -64,6 +68,7 @@ class Accumulator(wiring.Component):
                 "valid": In(1),
                 "sums": In(data.ArrayLayout(signed(sum_bits), lanes)),
                 "bypassed": In(data.ArrayLayout(signed(bypass_bits), lanes)),
+                **self.MEMBERS,
                 "o_valid": Out(1),
                 "o": Out(data.ArrayLayout(signed(bits), lanes)),
             }
@@ -151,8 +156,12 @@ class Accumulator(wiring.Component):
             operand = Signal(signed(self.bits), name=f"operand_{lane}")
             m.d.comb += [
                 operand.eq(Mux(starts, self.bypassed[lane], Mux(repeats, self.o[lane], stored))),
-                totals[lane].eq(word[lane] + operand),
+                totals[lane].eq(self.total(m, word[lane], operand, f"chain_{lane}")),
             ]
         m.d.comb += [write.en.eq(valid), write.data.eq(totals)]
         m.d.sync += [self.o.eq(totals), self.o_valid.eq(valid & finishes)]
         return m
+
+    def total(self, m: Module, first: Value, second: Value, name: str) -> Value:
+        """The adder of a lane; combinational. ``name`` is for its signals."""
+        return first + second

@@ -6,17 +6,23 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from rtl.features import bank_count
-from rtl.isa import COORDINATE, LAYOUTS, LEVELS, Nest, Opcode
+from rtl.isa import COORDINATE, LAYOUTS, LEVELS, MAX_PASSES, Nest, Opcode
 from rtl.nest import nest_word
 
 __all__ = ["ActivationFetch", "vector_layout"]
 
 
-def vector_layout(groups: int, words: int, lanes: int, bits: int) -> data.StructLayout:
-    """A vector for each group; ``inside``: whether word 0 of the group's is inside the map."""
+def vector_layout(
+    groups: int, words: int, lanes: int, bits: int, indexed: bool = False
+) -> data.StructLayout:
+    """A vector for each group; ``inside``: whether word 0 of the group's is inside the map.
+
+    ``indexed``: with the index of the step.
+    """
     word = data.ArrayLayout(bits, lanes)
     codes = data.ArrayLayout(data.ArrayLayout(word, words), groups)
-    return data.StructLayout({"codes": codes, "inside": data.ArrayLayout(1, groups)})
+    index = {"index": range(MAX_PASSES)} if indexed else {}
+    return data.StructLayout({"codes": codes, "inside": data.ArrayLayout(1, groups), **index})
 
 
 def multiple(value: Value, factor: int) -> Value:
@@ -43,6 +49,8 @@ class ActivationFetch(wiring.Component):
         4 words.
     address_bits : int
         Width of an address of feature memory.
+    indexed : bool
+        Whether vectors carry the index of their step.
 
     Members
     -------
@@ -57,7 +65,16 @@ class ActivationFetch(wiring.Component):
 
     latency = 4
 
-    def __init__(self, groups: int, words: int, lanes: int, bits: int, address_bits: int) -> None:
+    def __init__(
+        self,
+        groups: int,
+        words: int,
+        lanes: int,
+        bits: int,
+        address_bits: int,
+        indexed: bool = False,
+    ) -> None:
+        self.indexed = indexed
         self.groups = groups
         self.words = words
         self.lanes = lanes
@@ -76,7 +93,7 @@ class ActivationFetch(wiring.Component):
                 "read": Out(1),
                 "index": Out(data.ArrayLayout(index, groups)),
                 "word": In(data.ArrayLayout(word, groups)),
-                "o": Out(stream.Signature(vector_layout(groups, words, lanes, bits))),
+                "o": Out(stream.Signature(vector_layout(groups, words, lanes, bits, indexed))),
             }
         )
 
@@ -132,6 +149,10 @@ class ActivationFetch(wiring.Component):
             m.d.sync += row_inside.eq((step.row >= 0) & (step.row < self.bounds.rows))
         for group in range(self.groups):
             self.fetch_group(m, group, advance, row_inside)
+        if self.indexed:
+            index = [Signal(range(MAX_PASSES), name=f"index_{i}") for i in range(1, self.latency)]
+            with m.If(advance):
+                m.d.sync += Cat(*index, self.o.p.index).eq(Cat(step.index, *index))
         return m
 
     def fetch_group(self, m: Module, group: int, advance: Signal, row_inside: Signal) -> None:

@@ -10,9 +10,13 @@ from typing import Any
 
 from quant.errors import NoMulError
 from rtl import engines
-from rtl.isa import SHIFT, VERSION
+from rtl.isa import VERSION
 from rtl.packing import pieces
+from rtl.post import PostProcess, parameter_word
 from rtl.registers import REGION_SHIFT
+from rtl.split.parts import PARTS
+from rtl.split.post import SplitPost
+from rtl.split.requantize import block_parameters
 
 __all__ = ["Architecture", "Memory", "load_architecture", "named_architectures"]
 
@@ -100,13 +104,16 @@ class Architecture:
     memory: Memory
 
     def __post_init__(self) -> None:
-        for field, low, high in (
-            ("activation_bits", 2, 16),
-            ("accumulator_bits", 16, 32),
-            ("pass_shift_bits", 0, 4),
-            ("logarithmic", 0, 1),
+        # Where codes split, the engine says how wide fields of codes and of sums are.
+        whole, sums = self.activation_bits, self.engine_config.sum_bits
+        allowed: tuple[tuple[str, float, float], ...] = (
+            ("activation_bits", *((whole, whole) if self.splits else (2, 16))),
+            ("accumulator_bits", *((sums, sums) if self.splits else (16, 32))),
+            ("pass_shift_bits", 0, 0 if self.splits else 4),
+            ("logarithmic", 0, 0 if self.splits else 1),
             ("clock_mhz", 1, 1000),
-        ):
+        )
+        for field, low, high in allowed:
             value = getattr(self, field)
             if not low <= value <= high:
                 raise ValueError(f"{field} = {value}: allowed is {low} to {high}")
@@ -124,7 +131,7 @@ class Architecture:
         for field, bits in (
             ("feature_words", self.lanes * self.activation_bits),
             ("weight_words", self.engine_config.weight_bits),
-            ("parameter_words", self.lanes * (self.accumulator_bits + SHIFT.width)),
+            ("parameter_words", self.parameter_bits),
         ):
             value = getattr(self.memory, field)
             high = (1 << REGION_SHIFT) // pieces(bits)
@@ -145,6 +152,23 @@ class Architecture:
     def groups(self) -> int:
         """Column groups: feature words of sums that the engine makes at once."""
         return self.engine_config.groups
+
+    @property
+    def splits(self) -> bool:
+        """Whether a field of a feature word holds one code of 32 bits, two of 16 or four of 8."""
+        return self.engine_config.splits
+
+    @property
+    def parameter_bits(self) -> int:
+        """Width of a parameter word: biases and shifts of a block."""
+        if self.splits:
+            return block_parameters(self.accumulator_bits // PARTS, self.lanes).size
+        return parameter_word(self.accumulator_bits, self.lanes).size
+
+    @property
+    def post_latency(self) -> int:
+        """Cycles from the turn of a word of sums to its codes."""
+        return (SplitPost if self.splits else PostProcess).latency
 
     @property
     def macs_per_cycle(self) -> int:

@@ -9,6 +9,7 @@ from pathlib import Path
 from amaranth.lib import wiring
 
 import quant.numbers
+import quant.stochastic
 import quant.weight_formats
 import rtl
 from rtl.cache import digest, source_digest
@@ -46,6 +47,7 @@ class Design:
         sources = (
             Path(rtl.__file__).parent,
             Path(quant.numbers.__file__),
+            Path(quant.stochastic.__file__),
             Path(quant.weight_formats.__file__),
             Path(inspect.getfile(self.kind)),
         )

@@ -36,6 +36,8 @@ class FeatureMemory(wiring.Component):
     words : int
         A power of two.
     groups, vector_words : int
+    parts : int
+        Equal parts of a word that may be written alone.
 
     Members
     -------
@@ -44,13 +46,16 @@ class FeatureMemory(wiring.Component):
     word : Out(ArrayLayout(ArrayLayout(bits, banks), groups))
     residual_address : In(stream of address)
     residual : Out(stream of word)
-    write, write_address, write_data : In
+    write : In(parts), write_address, write_data : In
     host : In(HostAccess)
     """
 
     latency = Store.latency
 
-    def __init__(self, bits: int, words: int, groups: int, vector_words: int) -> None:
+    def __init__(
+        self, bits: int, words: int, groups: int, vector_words: int, parts: int = 1
+    ) -> None:
+        self.parts = parts
         self.bits = bits
         self.words = words
         self.groups = groups
@@ -65,7 +70,7 @@ class FeatureMemory(wiring.Component):
                 "word": Out(data.ArrayLayout(data.ArrayLayout(bits, self.banks), groups)),
                 "residual_address": In(stream.Signature(self.address_bits)),
                 "residual": Out(stream.Signature(bits)),
-                "write": In(1),
+                "write": In(parts),
                 "write_address": In(self.address_bits),
                 "write_data": In(bits),
                 "host": In(HostAccess(self.address_bits, bits)),
@@ -74,7 +79,9 @@ class FeatureMemory(wiring.Component):
 
     def elaborate(self, platform) -> Module:
         m = Module()
-        m.submodules.residuals = residuals = Store(self.bits, self.words)
+        m.submodules.residuals = residuals = Store(
+            self.bits, self.words, parts=self.parts
+        )
         m.d.comb += [
             residuals.write.eq(self.write),
             residuals.write_address.eq(self.write_address),
@@ -86,12 +93,14 @@ class FeatureMemory(wiring.Component):
         # What the residuals' copy writes, the machine's word or the host's, the others write too.
         address, word = residuals.written_address, residuals.written_data
         for bank in range(self.banks):
-            enable = residuals.written & (address[: self.bank_bits] == bank)
+            here = address[: self.bank_bits] == bank
+            enable = residuals.written & here.replicate(self.parts)
             for group in range(self.groups):
                 m.submodules[f"group_{group}_bank_{bank}"] = store = memory.Memory(
                     shape=unsigned(self.bits), depth=self.words // self.banks, init=[]
                 )
-                read, write = store.read_port(), store.write_port()
+                granularity = self.bits // self.parts if self.parts > 1 else None
+                read, write = store.read_port(), store.write_port(granularity=granularity)
                 m.d.comb += [
                     write.addr.eq(address[self.bank_bits :]),
                     write.data.eq(word),

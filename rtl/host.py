@@ -4,7 +4,7 @@ from functools import reduce
 from operator import or_
 
 from amaranth.hdl import Cat, Const, Module, Signal
-from amaranth.lib import wiring
+from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from rtl.isa import VERSION
@@ -46,6 +46,8 @@ class HostPort(wiring.Component):
     ----------
     memories : dict of Region to (address_bits, bits)
     fingerprint : int
+    counted : tuple of Register
+        Registers that are counters of their own.
 
     Members
     -------
@@ -53,14 +55,20 @@ class HostPort(wiring.Component):
     control, stop_after : Out
         To the sequencer; ``control`` for one cycle.
     status : In
-        ``state``, ``error``, ``pc``, ``cycles``, ``runs``.
+        ``state``, ``error``, ``pc``, ``cycles``, ``runs``; where there are counters, ``counts``.
     <region> : Out(HostAccess)
         One for each memory, in lower case.
     """
 
     read_latency = 5
 
-    def __init__(self, memories: dict[Region, tuple[int, int]], fingerprint: int) -> None:
+    def __init__(
+        self,
+        memories: dict[Region, tuple[int, int]],
+        fingerprint: int,
+        counted: tuple[Register, ...] = (),
+    ) -> None:
+        self.counted = counted
         self.memories = memories
         self.fingerprint = fingerprint
         super().__init__(
@@ -73,6 +81,7 @@ class HostPort(wiring.Component):
                 "pc": In(32),
                 "cycles": In(32),
                 "runs": In(32),
+                **({"counts": In(data.ArrayLayout(32, len(counted)))} if counted else {}),
                 **{
                     region.name.lower(): Out(HostAccess(*sizes))
                     for region, sizes in memories.items()
@@ -151,6 +160,7 @@ class HostPort(wiring.Component):
             Register.CYCLES: self.cycles,
             Register.RUNS: self.runs,
             Register.STOP_AFTER: self.stop_after,
+            **{register: self.counts[index] for index, register in enumerate(self.counted)},
         }
         answers = []
         place_bits = max(Register).bit_length()

@@ -26,11 +26,13 @@ __all__ = [
     "MAX_PASSES",
     "VERSION",
     "Instruction",
+    "Operation",
     "Nest",
     "Opcode",
     "Path",
     "decode",
     "encode",
+    "opcodes",
 ]
 
 VERSION = 2
@@ -55,6 +57,9 @@ class Opcode(enum.Enum, shape=OPCODE_BITS):  # type: ignore[call-arg]
     RUN = 10
     VECTOR = 11
     MEMBERS = 12
+    REQUANTIZE = 13
+    LIMIT = 14
+    WIDTHS = 15
 
 
 class Nest(enum.Enum, shape=3):  # type: ignore[call-arg]
@@ -92,12 +97,22 @@ class Path(enum.Enum, shape=1):  # type: ignore[call-arg]
     BYPASS = 1  # no weights: maximum over a window, or copy
 
 
+class Operation(enum.Enum, shape=3):  # type: ignore[call-arg]
+    """What the path BYPASS of a machine that splits makes of the words of a window."""
+
+    MAXIMUM = 0
+    ADD = 1
+    SUBTRACT = 2  # the first word less all others
+    COMPARE = 3  # 1 where the words so far are larger than the next, -1 where smaller, else 0
+
+
 COUNT = unsigned(16)
 ADDRESS = unsigned(24)
 ADDRESS_STEP = signed(25)
 COORDINATE = signed(13)
 VECTOR_STEP = signed(13)
 CODE = signed(18)
+WIDE_CODE = signed(33)
 SHIFT = unsigned(5)
 
 LAYOUTS: dict[Opcode, data.StructLayout] = {
@@ -143,7 +158,35 @@ LAYOUTS: dict[Opcode, data.StructLayout] = {
     # A word of sums is one feature word a column group, its members. In the last iteration of
     # OUTPUT's level 1 (last_level 0) or 3 (last_level 1) only the first `count` are written.
     Opcode.MEMBERS: data.StructLayout({"last_level": 1, "count": 3}),
+    # The next three are those of machines whose codes split, which have neither POST nor RANGE.
+    # Post-processing. The residual is shifted left by the channel's shift less `offset`.
+    # `stochastic`: rounded with the noise of `seed`, the register's state at the first output.
+    Opcode.REQUANTIZE: data.StructLayout(
+        {
+            "residual": 1,
+            "residual_signed": 1,
+            "offset": signed(7),
+            "stochastic": 1,
+            "seed": 32,
+        }
+    ),
+    # Outputs are saturated: `upper` says at which end.
+    Opcode.LIMIT: data.StructLayout({"upper": 1, "value": WIDE_CODE}),
+    # Codes of rtl.split.parts.Width: that of the run, at least those of the tensors that it reads
+    # and writes. `operation`: an Operation of the path BYPASS.
+    Opcode.WIDTHS: data.StructLayout(
+        {"run": 2, "activation": 2, "residual": 2, "output": 2, "operation": Operation}
+    ),
 }
+
+_PLAIN = (Opcode.POST, Opcode.RANGE)
+_SPLIT = (Opcode.REQUANTIZE, Opcode.LIMIT, Opcode.WIDTHS)
+
+
+def opcodes(splits: bool) -> tuple[Opcode, ...]:
+    """Opcodes that a machine knows; ``splits``: whether its codes do."""
+    missing = _PLAIN if splits else _SPLIT
+    return tuple(opcode for opcode in Opcode if opcode not in missing)
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,8 @@ from rtl.isa import SHIFT
 
 __all__ = ["PostLane"]
 
-COARSE, MIDDLE, FINE = slice(3, 5), slice(1, 3), 0
-"""Bits of a shift that each of the three stages of the shifter takes."""
+MIDDLE, FINE = slice(1, 3), 0
+"""Bits of a shift that the last two of three stages of the shifter take; the first has the rest."""
 
 
 class PostLane(wiring.Component):
@@ -38,35 +38,51 @@ class PostLane(wiring.Component):
         Width of an accumulator and of a code.
     logarithmic : bool
         Whether the lane can make logarithmic codes.
+    shift_bits : int
+        Width of a shift.
+    truncates : bool
+        Whether the lane can round down, for what has been rounded by noise.
 
     Members
     -------
     sum, bias : In(signed(bits))
-    shift : In(SHIFT)
+    shift : In(shift_bits)
     residual : In(signed(code_bits + 1))
         A code, signed or not; 0 for none.
     residual_left, right, low, high : In(2), In(2), In(signed(code_bits + 1)), likewise
         Stable while a sum is under way. ``low`` and ``high`` are codes, signed or not.
+    truncate : In(1)
+        Round down instead of to the nearest; looked at by a lane that truncates.
     code : Out(code_bits)
     """
 
     latency = 8
 
-    def __init__(self, bits: int, code_bits: int, logarithmic: bool = False) -> None:
+    def __init__(
+        self,
+        bits: int,
+        code_bits: int,
+        logarithmic: bool = False,
+        shift_bits: int = SHIFT.width,
+        truncates: bool = False,
+    ) -> None:
         self.bits = bits
         self.code_bits = code_bits
         self.logarithmic = logarithmic
+        self.shift_bits = shift_bits
+        self.truncates = truncates
         super().__init__(
             {
                 "sum": In(signed(bits)),
                 "bias": In(signed(bits)),
-                "shift": In(SHIFT),
+                "shift": In(shift_bits),
                 "residual": In(signed(code_bits + 1)),
                 "residual_left": In(2),
                 "right": In(2),
                 "low": In(signed(code_bits + 1)),
                 "high": In(signed(code_bits + 1)),
                 "as_log": In(1),
+                **({"truncate": In(1)} if truncates else {}),
                 "code": Out(code_bits),
             }
         )
@@ -106,7 +122,7 @@ class PostLane(wiring.Component):
         # the adder's own look-up tables make it.
         total = register(signed(self.bits), "total")
         # A stage keeps the bits of the shift that it and those behind it take.
-        shift = [register(width, f"shift_{i}") for i, width in enumerate((SHIFT, 3, 1), 1)]
+        shift = [register(width, f"shift_{i}") for i, width in enumerate((self.shift_bits, 3, 1), 1)]
         m.d.sync += [
             total.eq(self.bias + self.sum),
             shift[0].eq(self.shift),
@@ -114,7 +130,7 @@ class PostLane(wiring.Component):
             shift[2].eq(shift[1]),
         ]
         # 2 and 3: shifted by multiples of 8, then of 2, the bit of one half kept below the point.
-        coarse = Shifted(m, "coarse", Cat(Const(0, 1), total), shift[0][COARSE], 8, near + 7)
+        coarse = Shifted(m, "coarse", Cat(Const(0, 1), total), shift[0][3:], 8, near + 7)
         middle = Shifted(m, "middle", coarse.value, shift[1][MIDDLE], 2, near + 1)
         # 4: the last bit of the shift, again in the adder, and the residual.
         aligned = [register(signed(self.code_bits + 4), f"aligned_{i}") for i in (1, 2, 3)]
@@ -158,7 +174,10 @@ class PostLane(wiring.Component):
         ]
         # 6: to the nearest, ties to even.
         rounded = register(signed(near), "rounded")
-        m.d.sync += [rounded.eq(floor + (half & (rest[2] | floor[0]))), far[3].eq(far[2])]
+        up = half & (rest[2] | floor[0])
+        if self.truncates:
+            up = up & ~self.truncate
+        m.d.sync += [rounded.eq(floor + up), far[3].eq(far[2])]
         # 7: saturated.
         linear = register(self.code_bits, "linear")
         m.d.sync += linear.eq(

@@ -32,6 +32,13 @@ class Register(IntEnum):
     CYCLES = 6  # cycles spent running since the start, pauses not counted
     RUNS = 7  # runs started since the start
     STOP_AFTER = 8  # written: pause when so many runs have ended; 0 never
+    # Words since the start, in machines that count them:
+    FEATURES_READ = 9  # by the nest ACTIVATION
+    WEIGHTS_READ = 10
+    SUMS_ADDED = 11  # words of sums that the accumulators took
+    PARAMETERS_READ = 12
+    RESIDUALS_READ = 13
+    OUTPUTS_WRITTEN = 14
 
 
 class Control(IntEnum):
@@ -61,3 +68,6 @@ class Error(IntEnum):
     WRONG_MACHINE = 3
     NO_SUCH_LEVEL = 4
     NO_HALT = 5
+    # Of machines whose codes split:
+    ILLEGAL_WIDTH = 6  # none, or one of a tensor that is wider than the run's
+    ILLEGAL_OPERATION = 7  # none, or stochastic rounding without a seed

@@ -13,17 +13,17 @@ from rtl.isa import (
     VERSION,
     Nest,
     Opcode,
+    Operation,
     Path,
+    opcodes,
 )
 from rtl.nest import nest_settings
 from rtl.post import post_settings
 from rtl.registers import Control, Error, State
+from rtl.split.post import split_post_settings
 from rtl.store import HostAccess
 
 __all__ = ["Sequencer", "run_settings"]
-
-KINDS = data.StructLayout({op.name: 1 for op in Opcode})
-"""Which opcode an instruction has, decoded."""
 
 FAULTS = (
     Error.WRONG_VERSION,
@@ -34,9 +34,14 @@ FAULTS = (
 )
 """What an instruction may be refused for; of several the first is told."""
 
+SPLIT_FAULTS = (*FAULTS, Error.ILLEGAL_WIDTH, Error.ILLEGAL_OPERATION)
+"""The same of a machine whose codes split."""
 
-def run_settings(address_bits: dict[Nest, int], shift_bits: int) -> data.StructLayout:
-    """All settings of a run."""
+
+def run_settings(
+    address_bits: dict[Nest, int], shift_bits: int, splits: bool = False
+) -> data.StructLayout:
+    """All settings of a run; ``splits``: of a machine whose codes do."""
     nests = {
         nest.name.lower(): nest_settings(LEVELS[nest], bits, nest is Nest.ACTIVATION)
         for nest, bits in address_bits.items()
@@ -48,20 +53,21 @@ def run_settings(address_bits: dict[Nest, int], shift_bits: int) -> data.StructL
             "bounds": LAYOUTS[Opcode.BOUNDS],
             "engine": LAYOUTS[Opcode.ENGINE]["settings"].shape,
             "passes": data.ArrayLayout(shift_bits, MAX_PASSES),
-            "post": post_settings(),
+            "post": split_post_settings() if splits else post_settings(),
             "members": LAYOUTS[Opcode.MEMBERS],
             "path": Path,
             "signed": 1,
+            **({"widths": LAYOUTS[Opcode.WIDTHS]} if splits else {}),
         }
     )
 
 
-def fields_of(word: Value) -> dict[Opcode, data.View]:
+def fields_of(word: Value, known: tuple[Opcode, ...]) -> dict[Opcode, data.View]:
     """An instruction's fields, as each opcode has them."""
     return {
-        op: data.View(layout, word[OPCODE_BITS : OPCODE_BITS + layout.size])
-        for op, layout in LAYOUTS.items()
-        if layout.size
+        op: data.View(LAYOUTS[op], word[OPCODE_BITS : OPCODE_BITS + LAYOUTS[op].size])
+        for op in known
+        if LAYOUTS[op].size
     }
 
 
@@ -90,6 +96,8 @@ class Sequencer(wiring.Component):
         A power of two.
     fingerprint : int
         What ``CHECK`` compares with.
+    splits : bool
+        Whether the machine's codes split, which decides what opcodes it knows.
 
     Members
     -------
@@ -111,7 +119,10 @@ class Sequencer(wiring.Component):
         shift_bits: int,
         instruction_words: int,
         fingerprint: int,
+        splits: bool = False,
     ) -> None:
+        self.splits = splits
+        self.opcodes = opcodes(splits)
         self.nests = address_bits
         self.instruction_words = instruction_words
         self.fingerprint = fingerprint
@@ -125,7 +136,7 @@ class Sequencer(wiring.Component):
                 "pc": Out(self.pc_bits),
                 "cycles": Out(32),
                 "runs": Out(32),
-                "settings": Out(run_settings(address_bits, shift_bits)),
+                "settings": Out(run_settings(address_bits, shift_bits, splits)),
                 "start": Out(1),
                 "done": In(1),
                 "host": In(HostAccess(self.pc_bits, INSTRUCTION_BITS)),
@@ -168,8 +179,11 @@ class Sequencer(wiring.Component):
         word = Signal(INSTRUCTION_BITS, reset_less=True)
         # In two halves: one register for all of them would be too deep.
         first, bad = Signal(), Signal(2)
-        kind = data.View(KINDS, Signal(KINDS, reset_less=True))
-        faults = Signal(len(FAULTS), reset_less=True)
+        # Which opcode the instruction has.
+        kinds = data.StructLayout({op.name: 1 for op in self.opcodes})
+        kind = data.View(kinds, Signal(kinds, reset_less=True))
+        known_faults = SPLIT_FAULTS if self.splits else FAULTS
+        faults = Signal(len(known_faults), reset_less=True)
         following_faults = self.faults(read.data, first, fetch_pc == 0)
         with m.If(running & take):
             m.d.sync += [
@@ -177,7 +191,7 @@ class Sequencer(wiring.Component):
                 word.eq(read.data),
                 faults.eq(following_faults),
                 bad.eq(Cat(following_faults[:-1].any(), following_faults[-1])),
-                *(kind[op.name].eq(read.data[:OPCODE_BITS] == op.value) for op in Opcode),
+                *(kind[op.name].eq(read.data[:OPCODE_BITS] == op.value) for op in self.opcodes),
             ]
             with m.If(fetched):
                 m.d.sync += first.eq(0)
@@ -207,7 +221,7 @@ class Sequencer(wiring.Component):
             # The run under way ends first: what is not running may be accessed.
             with m.Elif(~busy & bad.any()):
                 m.d.sync += enter(State.FAILED)
-                for error, fault in reversed(list(zip(FAULTS, faults))):
+                for error, fault in reversed(list(zip(known_faults, faults))):
                     with m.If(fault):
                         m.d.sync += self.error.eq(error)
             with m.Elif(~busy & halt):
@@ -221,12 +235,12 @@ class Sequencer(wiring.Component):
         # ones, and a run sets all the others, so neither needs the reset.
         following = Signal(self.settings.shape(), reset_less=True)
         written_word = Signal.like(word, reset_less=True)
-        written = data.View(KINDS, Signal(KINDS))
+        written = data.View(kinds, Signal(kinds))
         m.d.sync += [
             written_word.eq(word),
             written.as_value().eq(kind.as_value() & execute.replicate(len(kind.as_value()))),
         ]
-        fields = fields_of(written_word)
+        fields = fields_of(written_word, self.opcodes)
         self.write_settings(m, written, fields, following)
         starting = Signal()
         m.d.sync += [starting.eq(written.RUN), self.start.eq(starting)]
@@ -262,11 +276,11 @@ class Sequencer(wiring.Component):
         return m
 
     def faults(self, word: Value, first: Value, behind_last: Value) -> Value:
-        """What is wrong with an instruction, a bit for each of ``FAULTS``.
+        """What is wrong with an instruction, a bit for each fault.
 
         ``first``: it is the first one; ``behind_last``: the one fetched behind it would again be.
         """
-        opcode, fields = word[:OPCODE_BITS], fields_of(word)
+        opcode, fields = word[:OPCODE_BITS], fields_of(word, self.opcodes)
         check, loop = fields[Opcode.CHECK], fields[Opcode.LOOP]
         is_check = opcode == Opcode.CHECK.value
         has_level = Cat(
@@ -276,14 +290,31 @@ class Sequencer(wiring.Component):
         no_nest = fields[Opcode.ORIGIN].nest.as_value() >= len(Nest)
         faults = {
             Error.WRONG_VERSION: (first & ~is_check) | (is_check & (check.version != VERSION)),
-            Error.ILLEGAL_OPCODE: opcode > max(op.value for op in Opcode),
+            Error.ILLEGAL_OPCODE: self.unknown(opcode),
             Error.NO_HALT: behind_last & (opcode != Opcode.HALT.value),
             Error.WRONG_MACHINE: is_check & (check.fingerprint != self.fingerprint),
             Error.NO_SUCH_LEVEL: ((opcode == Opcode.LOOP.value) & ~has_level)
             | ((opcode == Opcode.STEP.value) & no_step)
             | ((opcode == Opcode.ORIGIN.value) & no_nest),
         }
-        return Cat(faults[error] for error in FAULTS)
+        if self.splits:
+            widths, rounding = fields[Opcode.WIDTHS], fields[Opcode.REQUANTIZE]
+            too_wide = Cat(widths[name] > widths.run for name in ("activation", "residual", "output"))
+            is_widths = opcode == Opcode.WIDTHS.value
+            no_operation = widths.operation.as_value() > max(op.value for op in Operation)
+            no_seed = rounding.stochastic & (rounding.seed == 0)
+            faults |= {
+                Error.ILLEGAL_WIDTH: is_widths & (too_wide.any() | widths.run.all()),
+                Error.ILLEGAL_OPERATION: (is_widths & no_operation)
+                | ((opcode == Opcode.REQUANTIZE.value) & no_seed),
+            }
+        return Cat(faults[error] for error in (SPLIT_FAULTS if self.splits else FAULTS))
+
+    def unknown(self, opcode: Value) -> Value:
+        """Whether the machine does not know an opcode."""
+        last = max(op.value for op in self.opcodes)
+        gaps = [code for code in range(last) if Opcode(code) not in self.opcodes]
+        return (opcode > last) | Cat(opcode == code for code in gaps).any() if gaps else opcode > last
 
     def write_settings(self, m: Module, kind, fields, following) -> None:
         """The settings that the instruction writes."""
@@ -321,6 +352,19 @@ class Sequencer(wiring.Component):
             for index in range(MAX_PASSES):
                 with m.If(entry.index == index):
                     m.d.sync += following.passes[index].eq(entry.shift)
+        if self.splits:
+            with m.If(kind.WIDTHS):
+                m.d.sync += following.widths.eq(fields[Opcode.WIDTHS])
+            with m.If(kind.LIMIT):
+                limit = fields[Opcode.LIMIT]
+                with m.If(limit.upper):
+                    m.d.sync += following.post.high.eq(limit.value)
+                with m.Else():
+                    m.d.sync += following.post.low.eq(limit.value)
+            with m.If(kind.REQUANTIZE):
+                post = fields[Opcode.REQUANTIZE]
+                m.d.sync += [following.post[name].eq(post[name]) for name, _ in post.shape()]
+            return
         with m.If(kind.POST):
             post = fields[Opcode.POST]
             m.d.sync += [following.post[name].eq(post[name]) for name, _ in post.shape()]

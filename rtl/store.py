@@ -37,31 +37,36 @@ class Store(wiring.Component):
     ----------
     bits, depth : int
     machine_writes : bool
+    parts : int
+        Equal parts of a word that may be written alone.
 
     Members
     -------
     address : In(stream)
     word : Out(stream)
-    write, write_address, write_data : In
+    write : In(parts), write_address, write_data : In
         The machine's own writes, if there are any.
-    written, written_address, written_data : Out
+    written : Out(parts), written_address, written_data : Out
         What is written in this cycle, by the machine or the host.
     host : In(HostAccess)
     """
 
     latency = 1
 
-    def __init__(self, bits: int, depth: int, machine_writes: bool = True) -> None:
+    def __init__(
+        self, bits: int, depth: int, machine_writes: bool = True, parts: int = 1
+    ) -> None:
+        self.parts = parts
         self.bits = bits
         self.depth = depth
         self.machine_writes = machine_writes
         self.address_bits = (depth - 1).bit_length()
-        writes = {"write": In(1), "write_address": In(self.address_bits), "write_data": In(bits)}
+        writes = {"write": In(parts), "write_address": In(self.address_bits), "write_data": In(bits)}
         super().__init__(
             {
                 "address": In(stream.Signature(self.address_bits)),
                 "word": Out(stream.Signature(unsigned(bits))),
-                "written": Out(1),
+                "written": Out(parts),
                 "written_address": Out(self.address_bits),
                 "written_data": Out(bits),
                 "host": In(HostAccess(self.address_bits, bits)),
@@ -74,7 +79,8 @@ class Store(wiring.Component):
         m.submodules.memory = words = memory.Memory(
             shape=unsigned(self.bits), depth=self.depth, init=[]
         )
-        read, write = words.read_port(), words.write_port()
+        granularity = self.bits // self.parts if self.parts > 1 else None
+        read, write = words.read_port(), words.write_port(granularity=granularity)
         m.d.comb += [
             self.address.ready.eq(~self.word.valid | self.word.ready),
             read.addr.eq(Mux(self.host.read, self.host.address, self.address.payload)),
@@ -87,7 +93,7 @@ class Store(wiring.Component):
         ]
         host = self.host
         m.d.comb += [
-            self.written.eq(host.write),
+            self.written.eq(host.write.replicate(self.parts)),
             self.written_address.eq(host.address),
             self.written_data.eq(host.write_data),
         ]

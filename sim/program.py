@@ -6,6 +6,8 @@ memory images and the places of tensors are all that it reads. Several images ru
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
+from typing import ClassVar
 
 import numpy as np
 
@@ -13,6 +15,7 @@ from compiler.cycles import BEFORE, run_cycles
 from compiler.emit import unpack_parameters
 from compiler.program import Program
 from compiler.settings import ProgramError, Run, execute
+from compiler.tensor import PlacedTensor
 from quant.errors import NoMulError
 from quant.numbers import requantize, to_log
 from rtl import engines
@@ -56,13 +59,16 @@ class ProgramSimulator:
         Images that run side by side; more take more memory.
     """
 
+    WORD: ClassVar[type] = np.int32
+    """Type of a lane of a feature word."""
+    POST: ClassVar[Opcode] = Opcode.POST
+    """The instruction that says whether there is a residual."""
+
     def __init__(self, program: Program, batch: int = 8) -> None:
         self.program = program
         self.batch = batch
         self.architecture = program.architecture
         self.engine = engines.find(self.architecture.engine)
-        bits = self.architecture.accumulator_bits
-        self.bias, self.shift = unpack_parameters(bits, program.parameters, self.architecture.lanes)
 
     def run(
         self, codes: np.ndarray, progress: Callable[[int], None] | None = None
@@ -109,11 +115,11 @@ class ProgramSimulator:
     def run_batch(self, codes: np.ndarray) -> ProgramResult:
         """Run some images side by side."""
         arch, program = self.architecture, self.program
-        bits = arch.activation_bits
-        self.features = np.zeros((len(codes), arch.memory.feature_words, arch.lanes), np.int32)
+        shape = (len(codes), arch.memory.feature_words, arch.lanes)
+        self.features = np.zeros(shape, self.WORD)
         tensor = program.input
         here = slice(tensor.address, tensor.address + tensor.words)
-        self.features[:, here] = tensor.to_lanes(codes, bits)
+        self.features[:, here] = self.to_words(tensor, codes)
         tensors: dict[str, np.ndarray] = {}
 
         def capture(runs: int) -> None:
@@ -134,10 +140,24 @@ class ProgramSimulator:
                 time += 1
         return ProgramResult(self.read(program.output), tensors, max(time, free) + 1)
 
-    def read(self, tensor) -> np.ndarray:
+    def read(self, tensor: PlacedTensor) -> np.ndarray:
         """Codes of a tensor as they stand in the feature memory."""
         words = self.features[:, tensor.address : tensor.address + tensor.words]
+        return self.from_words(tensor, words)
+
+    def to_words(self, tensor: PlacedTensor, codes: np.ndarray) -> np.ndarray:
+        """Codes (N, C, H, W) as they stand in the feature memory: ``[N, words, lanes]``."""
+        return tensor.to_lanes(codes, self.architecture.activation_bits)
+
+    def from_words(self, tensor: PlacedTensor, words: np.ndarray) -> np.ndarray:
+        """The inverse of :meth:`to_words`."""
         return tensor.from_lanes(words, self.architecture.activation_bits)
+
+    @cached_property
+    def parameters(self) -> tuple[np.ndarray, np.ndarray]:
+        """Bias and shift of the channels of each parameter word."""
+        arch = self.architecture
+        return unpack_parameters(arch.accumulator_bits, self.program.parameters, arch.lanes)
 
     def execute_run(self, run: Run) -> None:
         """Activations, sums, post-processing, output: what ``docs/machine.md`` says of a run."""
@@ -157,12 +177,21 @@ class ProgramSimulator:
         target = target[written]
         depth = self.architecture.memory.feature_words
         self.require(run, target.max(initial=0) < depth, "writes features that are not there")
-        self.require(run, len(np.unique(target)) == len(target), "writes a word twice")
+        distinct = self.distinct(run, target, written)
+        self.require(run, distinct == len(target), "writes a word twice")
         self.require(
             run, not np.isin(target, residual_read[written]).any(), "writes words that it reads"
         )
         self.check_reads(run, reads, finished, target, written)
-        self.features[:, target] = codes[:, written] & self.mask
+        self.write(run, target, codes[:, written], written)
+
+    def distinct(self, run: Run, target: np.ndarray, written: np.ndarray) -> int:
+        """How many of the places that a run writes differ."""
+        return len(np.unique(target))
+
+    def write(self, run: Run, target: np.ndarray, codes: np.ndarray, written: np.ndarray) -> None:
+        """Write codes ``[N, words, channels]`` to the words ``target``, those ``written`` of all."""
+        self.features[:, target] = codes & self.mask
 
     @property
     def mask(self) -> int:
@@ -258,13 +287,13 @@ class ProgramSimulator:
     ) -> np.ndarray:
         """Sums of some groups of outputs on the path ENGINE: ``[N, words, P, lanes]``."""
         positions, reductions, passes, _ = run.counts(Nest.SUM)
-        settings = run.engine_settings(self.engine.Settings)
         share = self.share(run)
         vectors, tile = share.vectors, share.weights
         self.require(run, part.start % vectors == 0 and part.stop % vectors == 0, TILES)
         first, last = part.start // vectors * tile, part.stop // vectors * tile
+        settings, vectors_in = self.operands(run, words, part)
         sums = self.engine.model(
-            self.architecture.engine_config, settings, weights[first:last], words
+            self.architecture.engine_config, settings, weights[first:last], vectors_in
         )
         sums = sums.reshape(len(words), groups, passes, reductions, positions, *sums.shape[2:]).sum(
             axis=3
@@ -273,7 +302,11 @@ class ProgramSimulator:
         reach = 1 << self.architecture.pass_shift_bits
         self.require(run, shifts.max() < reach, "PASS shifts further than the machine can")
         total = (sums << shifts[:, None, None, None]).sum(axis=2)
-        return self.wrap(total.reshape(len(words), groups * positions, *total.shape[3:]))
+        return self.wrap(run, total.reshape(len(words), groups * positions, *total.shape[3:]))
+
+    def operands(self, run: Run, words: np.ndarray, part: slice) -> tuple[dict, np.ndarray]:
+        """What the engine's model gets: its settings, and the codes of some vectors."""
+        return run.engine_settings(self.engine.Settings), words
 
     def check_accumulators(self, run: Run) -> None:
         """Each position of a group has an accumulator of its own, the same in every round."""
@@ -302,14 +335,14 @@ class ProgramSimulator:
         bits = self.architecture.activation_bits
         return codes - ((codes >> bits - 1) << bits) if signed else codes
 
-    def wrap(self, values: np.ndarray) -> np.ndarray:
+    def wrap(self, run: Run, values: np.ndarray) -> np.ndarray:
         """Values modulo ``2**accumulator_bits``, signed."""
         half = 1 << self.architecture.accumulator_bits - 1
         return ((values + half) & (2 * half - 1)) - half
 
     def residual(self, run: Run, words: int) -> tuple[np.ndarray | int, np.ndarray]:
         """Residual codes ``[N, words, lanes]`` and the address of each; 0 and none without."""
-        post = run.settings.get(Opcode.POST)
+        post = run.settings.get(self.POST)
         if not post["residual"]:
             return 0, np.full(words, -1)
         depth = self.architecture.memory.feature_words
@@ -318,7 +351,11 @@ class ProgramSimulator:
         used = addresses[self.written(run, words // self.architecture.groups)]
         self.require(run, used.max(initial=0) < depth, "reads features that are not there")
         codes = self.features[:, addresses % depth]
-        return self.extend(codes, bool(post["residual_signed"])), addresses
+        return self.load_residual(run, codes, bool(post["residual_signed"])), addresses
+
+    def load_residual(self, run: Run, words: np.ndarray, signed: bool) -> np.ndarray:
+        """Residual codes ``[N, words, channels]`` of feature words."""
+        return self.extend(words, signed)
 
     def post_process(
         self, run: Run, finished: np.ndarray, residual: np.ndarray | int
@@ -334,15 +371,22 @@ class ProgramSimulator:
         self.require(run, able or not logarithmic, "the machine has no logarithmic codes")
         images, words, members, lanes = finished.shape
         total = finished.reshape(images, words * members, lanes)
-        addresses = run.addresses(Nest.PARAMETER, 1 << ADDRESS.width)
-        self.require(run, len(addresses) == words * members, "PARAMETER and SUM differ in words")
-        self.require(run, addresses.max() < len(self.bias), "reads parameters that nothing wrote")
-        total = self.wrap(total + self.bias[addresses])
-        shift = self.shift[addresses]
+        addresses = self.parameter_addresses(run, words * members)
+        biases, shifts = self.parameters
+        total = self.wrap(run, total + biases[addresses])
+        shift = shifts[addresses]
         # (t / 2**shift + (r << left)) / 2**right over one denominator.
         total = total + (residual << post["residual_left"] + shift)
         codes = requantize(total, shift + post["right"], limits["low"], limits["high"])
         return to_log(codes) if logarithmic else codes
+
+    def parameter_addresses(self, run: Run, words: int) -> np.ndarray:
+        """The parameter word of each of a run's feature words."""
+        addresses = run.addresses(Nest.PARAMETER, 1 << ADDRESS.width)
+        self.require(run, len(addresses) == words, "PARAMETER and SUM differ in words")
+        depth = len(self.program.parameters)
+        self.require(run, addresses.max() < depth, "reads parameters that nothing wrote")
+        return addresses
 
     def require(self, run: Run, condition: bool, what: str) -> None:
         """Stop at a run that no program may have."""

@@ -2,7 +2,7 @@
 
 from rtl.architecture import Architecture
 
-__all__ = ["codebook_machine", "convolver", "machine"]
+__all__ = ["codebook_machine", "convolver", "machine", "split_machine"]
 
 ROOMY = {
     "feature_words": 8192,
@@ -95,6 +95,18 @@ def codebook_machine(
         "logarithmic": 0,
     }
     return built(f"conv5x5-{lanes}x{vector_words}x{groups}", engine, numbers, memory)
+
+
+def split_machine(lanes: int = 4, place_bits: int = 28, **memory: int) -> Architecture:
+    """A machine whose codes split."""
+    engine = {"kind": "multiwidth", "lanes": lanes, "place_bits": place_bits}
+    numbers = {
+        "activation_bits": 32,
+        "accumulator_bits": 4 * place_bits,
+        "pass_shift_bits": 0,
+        "logarithmic": 0,
+    }
+    return built(f"multiwidth-{lanes}-{place_bits}", engine, numbers, memory)
 
 
 def built(name: str, engine: dict, numbers: dict, memory: dict) -> Architecture:

@@ -25,7 +25,8 @@ __all__ = ["NetworkBuilder", "random_codes", "random_network"]
 class NetworkBuilder:
     """Appends layers with random contents to a graph.
 
-    Formats of 8 bits (at most ``bits``); weights of ``weight_bits``.
+    Formats of ``bits``, or each of one of ``mixed``; weights of ``weight_bits``. With
+    ``stochastic`` some layers round with noise.
     """
 
     shape: Shape
@@ -33,6 +34,8 @@ class NetworkBuilder:
     bits: int = 8
     signed: bool = True
     weight_bits: int = 8
+    mixed: tuple[int, ...] = ()
+    stochastic: bool = False
     layers: list[QLayer] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -53,7 +56,8 @@ class NetworkBuilder:
         """Name, inputs, shape, format and limits; those of tensor ``like``, or random ones."""
         if like is None:
             signed = bool(self.source.integers(2))
-            fmt = Format(self.bits, signed, int(self.source.integers(0, 8)))
+            bits = int(self.source.choice(self.mixed)) if self.mixed else self.bits
+            fmt = Format(bits, signed, int(self.source.integers(0, 8)))
         else:
             fmt = self.formats[like]
         low, high = fmt.low, fmt.high
@@ -61,6 +65,12 @@ class NetworkBuilder:
             low, high = max(low, 0), high - int(self.source.integers(0, 4))
         name = f"layer{len(self.layers)}"
         return dict(name=name, inputs=inputs, shape=shape, format=fmt, low=low, high=high)
+
+    def rounding(self) -> dict:
+        """Rounding of a layer that requantizes."""
+        if not self.stochastic or self.source.integers(2):
+            return {}
+        return dict(rounding="stochastic", seed=int(self.source.integers(1, 1 << 32)))
 
     def conv(
         self,
@@ -95,6 +105,7 @@ class NetworkBuilder:
                 window=window,
                 groups=groups,
                 scheme="random",
+                **self.rounding(),
             )
         )
 
@@ -114,7 +125,11 @@ class NetworkBuilder:
         multiplier = round((1 << scale) / window.positions)
         return self.add(
             QAvgPool(
-                **self.common((x,), shape, x), window=window, multiplier=multiplier, shift=scale
+                **self.common((x,), shape, x),
+                **self.rounding(),
+                window=window,
+                multiplier=multiplier,
+                shift=scale,
             )
         )
 
@@ -123,7 +138,8 @@ class NetworkBuilder:
         left = int(self.source.integers(0, 5))
         shifts = (left, 0) if self.source.integers(2) else (0, left)
         shift = int(self.source.integers(max(0, left - 3), left + 4))
-        return self.add(QAdd(**self.common((a, b), self.shapes[a]), shifts=shifts, shift=shift))
+        fields = self.common((a, b), self.shapes[a]) | self.rounding()
+        return self.add(QAdd(**fields, shifts=shifts, shift=shift))
 
     def concat(self, *inputs: str) -> str:
         """A concatenation; all inputs must have one format."""
@@ -140,7 +156,8 @@ class NetworkBuilder:
     def requantize(self, x: str) -> str:
         """Another format."""
         left, shift = (int(v) for v in self.source.integers(0, 4, 2))
-        return self.add(QRequantize(**self.common((x,), self.shapes[x]), left=left, shift=shift))
+        fields = self.common((x,), self.shapes[x]) | self.rounding()
+        return self.add(QRequantize(**fields, left=left, shift=shift))
 
     def same_format(self, x: str, like: str) -> str:
         """A copy of a tensor in another's format."""
@@ -194,12 +211,18 @@ def sees_map(window: Window, axis: int, size: int) -> bool:
 
 
 def random_network(
-    seed: int, layers: int = 8, weight_bits: int = 8, bits: int = 8
+    seed: int,
+    layers: int = 8,
+    weight_bits: int = 8,
+    bits: int = 8,
+    mixed: tuple[int, ...] = (),
+    stochastic: bool = False,
 ) -> QuantizedGraph:
     """A network of ``layers`` random layers that each follow from those before."""
     source = np.random.default_rng(seed)
     shape = tuple(source.integers(1, (21, 9, 9)).tolist())
-    net = NetworkBuilder(shape, source, bits, bool(source.integers(2)), weight_bits)
+    signed = bool(source.integers(2))
+    net = NetworkBuilder(shape, source, bits, signed, weight_bits, mixed, stochastic)
     while len(net.layers) < layers:
         names = ["input", *(layer.name for layer in net.layers)]
         x = names[-1] if source.integers(3) else str(source.choice(names))

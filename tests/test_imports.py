@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[1]
 FOLDERS = ("quant", "rtl", "compiler", "sim", "boards", "nomul")
 
 # The integer primitives, the formats of weights and the class of errors are every folder's.
-SHARED = {"quant.errors", "quant.numbers", "quant.weight_formats"}
+SHARED = {"quant.errors", "quant.numbers", "quant.stochastic", "quant.weight_formats"}
 MAY_IMPORT = {
     "quant": {"quant"},
     "rtl": {"rtl"},

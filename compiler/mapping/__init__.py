@@ -15,7 +15,7 @@ it only this:
     All ways to do a convolution, each a :class:`Way`, for models that choose among very many
     machines. Weights are not looked at: ``uniform`` says whether all positions of a kernel have
     the same.
-``unfolding_of(layer, lanes)``
+``unfolding_of(layer, lanes, vector_words)``
     How an image that only the convolution ``layer`` reads is stored: an
     :class:`~compiler.layout.Unfolding`.
 ``timing(config, run)``

@@ -49,7 +49,7 @@ Passes = Callable[[Architecture, str, np.ndarray], tuple[list[int], np.ndarray |
 for a mapping whose image is never used."""
 
 
-def unfolding_of(layer: QConv, lanes: int, vector_words: int = 1) -> Unfolding:
+def unfolding_of(layer: QConv, lanes: int, vector_words: int) -> Unfolding:
     """See :mod:`compiler.mapping`: phases of a stride are channels of their own."""
     return space_to_depth(layer)
 

@@ -17,6 +17,8 @@ __all__ = ["NOTHING", "InputBlocks", "Reading", "readings"]
 NOTHING = -1
 """Marks a word of a vector whose weights are all 0."""
 
+Span = tuple[int, int]
+
 
 @dataclass(frozen=True)
 class InputBlocks:
@@ -51,11 +53,13 @@ class InputBlocks:
         return min((cls.fewest(spans, total, n) for n in repeats), key=lambda reads: reads.count)
 
     @classmethod
-    def fewest(cls, spans: list[tuple[int, int]], total: int, repeat: int = 1) -> "InputBlocks":
+    def fewest(cls, spans: list[Span], total: int, repeat: int = 1) -> "InputBlocks":
         """The fewest blocks that hold all spans, of ``total`` that there are."""
         low, high = np.array(spans).T
+        held = low <= high
+        low, high, places = low[held], high[held], np.arange(len(spans))[held] // repeat
         strides = np.arange(-total, total + 1)
-        moved = strides[:, None] * (np.arange(len(spans)) // repeat)
+        moved = strides[:, None] * places
         for count in range(int((high - low).max()) + 1, total):
             least = (np.maximum(high - count + 1, 0) - moved).max(axis=1)
             fits = least <= (np.minimum(low, total - count) - moved).min(axis=1)
@@ -65,8 +69,11 @@ class InputBlocks:
         return cls(0, 0, total)
 
 
-def output_spans(convolution: Convolution) -> list[tuple[int, int]]:
-    """First and last input block whose channels each block of outputs depends on."""
+def output_spans(convolution: Convolution) -> list[Span]:
+    """First and last input block whose channels each block of outputs depends on.
+
+    Of a block without channels the first is behind the last.
+    """
     source, target = convolution.input.layout, convolution.output.layout
     outputs, group_inputs = convolution.weight.shape[:2]
     # First and last block of the inputs of each group, then of those of a block's channels.

@@ -107,21 +107,21 @@ def block_tiles(
 ) -> np.ndarray:
     """Tiles of one block of outputs: int64 [passes, steps, output lanes, vector lanes]."""
     source, target = convolution.input.layout, convolution.output.layout
-    lanes, group_inputs = source.lanes, weights.shape[2]
+    lanes, outputs, group_inputs = source.lanes, target.lanes, weights.shape[2]
     group_outputs = weights.shape[1] // convolution.groups
     passes, (rows, columns) = len(weights), convolution.window.kernel
     first = (reads.first + block * reads.stride) * lanes
-    dense = np.zeros((passes, lanes, reads.count * lanes, rows, columns), np.int64)
-    for lane, channel in enumerate(np.array(target.slots).reshape(-1, lanes)[block]):
+    dense = np.zeros((passes, outputs, reads.count * lanes, rows, columns), np.int64)
+    for lane, channel in enumerate(np.array(target.slots).reshape(-1, outputs)[block]):
         if channel >= 0:
             start = channel // group_outputs * group_inputs
             place = source.place[start : start + group_inputs] - first
             dense[:, lane, place] = weights[:, channel]
     # block, row, column, pass, output lane, input lane
-    dense = dense.reshape(passes, lanes, reads.count, lanes, rows, columns)
+    dense = dense.reshape(passes, outputs, reads.count, lanes, rows, columns)
     dense = dense.transpose(2, 4, 5, 0, 1, 3)
     tiles = dense[reading.blocks, reading.rows, np.minimum(reading.columns, columns - 1)]
     tiles[reading.blocks == NOTHING] = 0
     # step, word, pass, output lane, input lane
     tiles = tiles.transpose(2, 0, 3, 1, 4)
-    return tiles.reshape(passes, reading.steps, lanes, operands)
+    return tiles.reshape(passes, reading.steps, outputs, operands)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from compiler.cycles import AFTER, FIRST_BYPASS, FIRST_WEIGHT, QUEUE
+from compiler.cycles import FIRST_BYPASS, FIRST_WEIGHT, QUEUE
 from compiler.mapping import Way
 from compiler.model.work import Work
 from rtl.architecture import Architecture
@@ -32,19 +32,28 @@ class Engine:
         As of an engine's config.
     line_words : int
         Words of a line buffer; 0 where there is none.
+    after : int
+        Cycles from the end of the last word's post-processing to the end of a run.
     """
 
     lanes: int
     groups: int
     latency: int
     line_words: int
+    after: int
 
     @classmethod
     def of(cls, architecture: Architecture) -> "Engine":
         """That of a machine."""
         config = architecture.engine_config
         line_words = getattr(config, "line_words", 0)
-        return cls(config.lanes, config.groups, config.latency, line_words)
+        return cls(
+            config.lanes,
+            config.groups,
+            config.latency,
+            line_words,
+            architecture.post_latency,
+        )
 
     def room(self, queue_words: np.ndarray) -> np.ndarray:
         """Finished words that wait before vectors do."""
@@ -144,7 +153,10 @@ def runs_cycles(
     finished = finished + engine.latency + QUEUE
     count = parts * cuts * groups
     last = finished + (count - 1) * ((tiles - 1) * tile + full)
-    return np.maximum(finished + count * drain, last + np.maximum(drain, vectors - lead)) + AFTER
+    return (
+        np.maximum(finished + count * drain, last + np.maximum(drain, vectors - lead))
+        + engine.after
+    )
 
 
 def bypass_cycles(
@@ -154,4 +166,4 @@ def bypass_cycles(
     groups = engine.groups
     words = rows * np.minimum(-(-columns // groups) * blocks, columns * -(-blocks // groups))
     first = FIRST_BYPASS + work.copies - 1 + QUEUE
-    return first + np.maximum(words * groups, (words - 1) * work.copies + groups) + AFTER
+    return first + np.maximum(words * groups, (words - 1) * work.copies + groups) + engine.after

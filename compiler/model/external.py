@@ -268,10 +268,7 @@ def candidate(
     ]
     return {
         **{name: np.concatenate([values] * 2, axis=-1) for name, values in alike.items()},
-        **{
-            name: np.concatenate([order[name] for order in orders], axis=-1)
-            for name in orders[0]
-        },
+        **{name: np.concatenate([order[name] for order in orders], axis=-1) for name in orders[0]},
     }
 
 

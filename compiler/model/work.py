@@ -9,8 +9,9 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 from compiler import mapping
+from compiler.compile import prepare_for
 from compiler.mapping import Convolution, Way
-from compiler.prepare import Prepared, prepare
+from compiler.prepare import Prepared
 from compiler.tensor import PlacedTensor
 from quant.graph import Window
 from quant.quantized import QAvgPool, QConv, QLayer, QMaxPool, QuantizedGraph
@@ -89,7 +90,7 @@ def workload(graph: QuantizedGraph, architecture: Architecture) -> Workload:
     Errors: :class:`NoMulError` where the compiler refuses a layer.
     """
     engine = mapping.find(architecture.engine)
-    prepared = prepare(graph, architecture.lanes, architecture.vector_words, engine.unfolding_of)
+    prepared = prepare_for(graph, architecture)
     macs = {layer.name: layer.macs for layer in graph.layers if isinstance(layer, QConv)}
     pools = {layer.name for layer in graph.layers if isinstance(layer, QAvgPool)}
 

@@ -4,7 +4,6 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from compiler.emit import parameter_bits
 from compiler.tiling.chunks import Chunks, Mapped, TileEmitter
 from compiler.tiling.schedule import Chunk, Fetch, Schedule
 from compiler.tiling.tasks import Task
@@ -113,7 +112,7 @@ def emit(
     bits = {
         Region.FEATURES: architecture.lanes * architecture.activation_bits,
         Region.WEIGHTS: architecture.engine_config.weight_bits,
-        Region.PARAMETERS: parameter_bits(architecture.lanes, architecture.accumulator_bits),
+        Region.PARAMETERS: architecture.parameter_bits,
     }
     beats = {region: word_beats(width) for region, width in bits.items()}
     emitter = TileEmitter(architecture)

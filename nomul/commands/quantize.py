@@ -17,6 +17,9 @@ from nomul.options import (
 from nomul.output import console, plural, stage, table
 from nomul.sources import load_graph
 from nomul.verb import Verb
+from nomul.widths import read_widths, size_figures, size_text
+from quant.quantized import ROUNDINGS
+from quant.radix import SEARCHES
 from quant.schemes import find_scheme
 
 __all__ = ["command"]
@@ -29,7 +32,7 @@ __all__ = ["command"]
     "--scheme",
     default="log4",
     show_default=True,
-    help="How weights become integers: int8, log5, log4, w4, w4r, w3, ... (docs/quantizers.md).",
+    help="How weights become integers: int8, int16, log5, log4, w4r, ... (docs/quantizers.md).",
 )
 @click.option(
     "--report",
@@ -47,8 +50,27 @@ __all__ = ["command"]
     "--calibration",
     default="mse",
     show_default=True,
-    help="How activation scales are chosen: mse, min-max or percentile.",
+    help="How activation scales are chosen: mse, min-max, percentile or kl.",
 )
+@click.option(
+    "--radix",
+    type=click.Choice(list(SEARCHES)),
+    help="Then search each tensor's radix point by this.  [default: none]",
+)
+@click.option(
+    "--widths",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help='Widths of single tensors, as {"stem": 16, "stem.weight": 8} (docs/multiwidth.md).',
+)
+@click.option(
+    "--rounding",
+    type=click.Choice(ROUNDINGS),
+    default=ROUNDINGS[0],
+    show_default=True,
+    help="How layers round their outputs.",
+)
+@click.option("--seed", type=click.IntRange(0), help="Of stochastic rounding.  [default: 1]")
 @click.option(
     "--bias-correction/--no-bias-correction",
     default=True,
@@ -66,6 +88,10 @@ def command(
     report: str | None,
     report_images: int,
     calibration: str,
+    radix: str | None,
+    widths: Path | None,
+    rounding: str,
+    seed: int | None,
     bias_correction: bool,
     images: str,
     count: int | None,
@@ -80,10 +106,18 @@ def command(
     or a pretrained network (resnet20, resnet20-original, resnet8). Of a data set the training
     images are used for calibration.
     """
+    from quant.calibrate import find_method, observe
     from quant.quantize import quantize
 
     if report is not None and (output or plot):
         raise click.UsageError("--report writes no graph: leave out --output and --plot")
+    if report is not None and (radix or widths or rounding != ROUNDINGS[0]):
+        raise click.UsageError("--report compares schemes: leave out --radix, --widths, --rounding")
+    if seed is not None and rounding == "even":
+        raise click.UsageError("--seed has no effect on --rounding even: leave it out")
+    find_scheme(scheme)
+    find_method(calibration)
+    chosen = read_widths(widths) if widths else None
     with stage(f"Import {source}"):
         imported = load_graph(source, input_shape, models)
     graph, known = imported.graph, imported.preprocessing
@@ -100,18 +134,23 @@ def command(
         comparison_table(comparison)
         return comparison.to_dict()
     with stage(f"Quantize to {scheme} with {plural(len(batch), 'image')}") as progress:
+        observed = observe(graph, batch.x, progress)
         qgraph = quantize(
             graph,
-            batch.x,
+            observed,
             scheme=scheme,
             calibration=calibration,
             bias_correction=bias_correction,
             progress=progress,
+            radix=radix,
+            widths=chosen,
+            rounding=rounding,
+            seed=1 if seed is None else seed,
         )
     with stage("Compare with the float network"):
         rows = quantized_rows(graph, qgraph, batch.x[:32])
     table(
-        f"{graph.name}: {scheme}",
+        f"{graph.name}: {qgraph.scheme}",
         ["layer", "kind", "output", "weights", "bits", "terms", "step", "SQNR dB"],
         [
             [
@@ -128,17 +167,19 @@ def command(
         ],
         left=2,
     )
-    output = output or Path(f"{graph.name}.{scheme}.qgraph")
+    console.print(size_text(qgraph), soft_wrap=True)
+    output = output or Path(f"{graph.name}.{qgraph.scheme}.qgraph")
     qgraph.save(output)
     console.print(f"Quantized graph: {output}", soft_wrap=True)
     if plot:
         from nomul.plots import plot_quantization
 
-        plot_quantization(plot, graph, qgraph, rows)
+        plot_quantization(plot, graph, qgraph, rows, observed.histograms)
         console.print(f"Picture: {plot}", soft_wrap=True)
     return {
         "file": str(output),
-        "scheme": scheme,
+        "scheme": qgraph.scheme,
+        **size_figures(qgraph),
         "layers": [row.to_dict() for row in rows],
         "sqnr": rows[-1].sqnr,
     }

@@ -36,12 +36,21 @@ SUFFIX_USAGE = (
 class Activations:
     """Codes of activations: their width, and whether unsigned ones are logarithmic.
 
-    With a ``fraction`` all tensors are signed and have so many bits behind the point.
+    With a ``fraction`` all tensors are signed and have so many bits behind the point. Unsigned
+    codes of 32 bits leave their highest bit 0, so that every code is below 2**31.
     """
 
     bits: int = 8
     logarithmic: bool = False
     fraction: int | None = None
+
+    def code_bits(self, signed: bool) -> int:
+        """Bits of a tensor's codes.
+
+        >>> Activations(32).code_bits(True), Activations(32).code_bits(False)
+        (32, 31)
+        """
+        return self.bits if signed else min(self.bits, 31)
 
     def format(self, signed: bool, fraction: int) -> Format:
         """The format of a tensor that calibration gives this sign and fraction.
@@ -53,7 +62,8 @@ class Activations:
         """
         if self.fraction is not None:
             return Format(self.bits, True, self.fraction)
-        return Format(self.bits, signed, fraction, self.logarithmic and not signed)
+        bits = self.code_bits(signed)
+        return Format(bits, signed, fraction, self.logarithmic and not signed)
 
 
 class Scheme(ABC):
@@ -64,19 +74,26 @@ class Scheme(ABC):
     name : str
         The name that it was asked for by.
     activations : Activations
-        Further keywords are the pattern's named groups.
+
+    Further keywords are the pattern's named groups. A group ``width`` is also the width of
+    activations, unless the name gives them another.
 
     Class attributes
     ----------------
     pattern : regular expression of the names that the scheme answers to; one of activations may
         follow, which is not in it.
     usage : the same for a person, with what it does.
-    accumulator_bits : width that sums are kept within by coarser weight fractions.
+
+    Attributes
+    ----------
+    width : int
+        Of the weights, one of :data:`quant.widths.WIDTHS`: with those of the activations it says
+        how wide sums may be.
     """
 
     pattern: ClassVar[str]
     usage: ClassVar[str]
-    accumulator_bits: ClassVar[int] = 32
+    width: int = 8
 
     def __init__(self, name: str, activations: Activations) -> None:
         self.name = name
@@ -100,7 +117,7 @@ def find_scheme(name: str) -> Scheme:
         importlib.import_module(f"{__name__}.{module.name}")
     choices = [Named(cls.pattern + SUFFIX, cls.usage, cls) for cls in _concrete(Scheme)]  # type: ignore[type-abstract]
     cls, parameters = find("scheme", name, choices, SUFFIX_USAGE)
-    bits = int(parameters.pop("activation_bits", 8))
+    bits = int(parameters.pop("activation_bits", parameters.get("width", 8)))
     logarithmic = parameters.pop("activation_log", None) is not None
     fixed = parameters.pop("activation_fraction", None)
     activations = Activations(bits, logarithmic, None if fixed is None else int(fixed))

@@ -57,6 +57,7 @@ class ConvolverConfig(ABC):
         "line_words",
         "weights",
     )
+    splits: ClassVar[bool] = False
     FORMATS: ClassVar[tuple[str, ...]] = ()
 
     def __post_init__(self) -> None:

@@ -9,8 +9,9 @@ shell knows of it only this:
     is allowed). With ``N = lanes`` codes of a feature word, ``T = vector_words`` words of a vector
     and ``P = groups`` vectors a cycle, each of which gives N sums, it has these three and
     ``weight_bits`` (bits of a weight word), ``sum_bits`` (width of a sum, signed),
-    ``macs_per_cycle``, ``latency`` (cycles from an accepted word of activations to its sums) and
-    ``to_dict()``.
+    ``macs_per_cycle``, ``latency`` (cycles from an accepted word of activations to its sums),
+    ``to_dict()`` and ``splits``: whether a feature word is N fields of 32 bits that hold a code of
+    32 bits, two of 16 or four of 8 each, see below.
 ``ENGINE(config, family=None)``
     ``family`` is the part's FPGA family, as Yosys names it, for an engine that uses its primitives;
     None is generic. Members: ``settings`` (In, ``ENGINE.Settings``, stable while a run lasts),
@@ -31,6 +32,12 @@ shell knows of it only this:
     What the product of an unsigned activation and each of the integer ``weights`` has more in the
     sums than it should, whatever the activation: int64 of the shape of ``weights``. The compiler
     takes it off the bias.
+
+Where codes split (:mod:`rtl.split`), T and P are 1, ``activation_bits`` is 32 and ``sum_bits`` a
+field of sums. The engine has a member ``width`` (In, as stable as the settings) that says how wide
+the run's codes are. It takes ``signed(32)`` codes, one a field, as the shell has unpacked and
+extended them, and gives ``N`` fields of sums; ``model`` finds ``width`` among its settings, takes
+those codes and gives ``N * parts`` sums, part 0 of field 0 first.
 """
 
 import importlib

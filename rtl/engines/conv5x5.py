@@ -51,6 +51,7 @@ class Conv5x5Config:
     activation_bits: int
 
     KEYS: ClassVar[tuple[str, ...]] = ("lanes", "vector_words", "groups")
+    splits: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         for key, allowed in (

@@ -57,6 +57,7 @@ class ShiftGemmConfig:
         "weights",
         "dsp_columns",
     )
+    splits: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         for key, allowed in (

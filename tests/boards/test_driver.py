@@ -14,7 +14,7 @@ from rtl.design import Design
 from rtl.isa import Opcode, encode
 from rtl.registers import Control, Register, State
 from sim.compiled import CompiledModel
-from sim.program import ProgramSimulator
+from sim.simulators import program_simulator
 from tests.machines import machine as machine_of
 from tests.random_networks import random_codes, random_network
 
@@ -72,7 +72,7 @@ def assert_equal_in_every_layer(
     driver = Driver(machine, program)
     output, cycles = driver.run(codes[0])
     np.testing.assert_array_equal(output, tensors[program.output.name][0])
-    assert cycles == program.cycles == ProgramSimulator(program, 1).run(codes[:1]).cycles
+    assert cycles == program.cycles == program_simulator(program, 1).run(codes[:1]).cycles
 
     def visit(name: str, found: np.ndarray) -> None:
         np.testing.assert_array_equal(found, tensors[name][1], err_msg=name)

@@ -3,7 +3,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from compiler.layout import FOLDED, Unfolding
+from compiler.layout import FOLDED, Layouts, Unfolding
 from compiler.prepare import prepare
 from compiler.rewrite import unfolding_of
 from quant.graph import Window
@@ -26,7 +26,13 @@ def unclipped(net):
 
 
 def prepared_of(graph, vector_words=1):
-    return prepare(graph, LANES, vector_words, unfolding_of)
+    return prepare(
+        graph,
+        LANES,
+        Layouts(LANES),
+        vector_words,
+        unfolding_of,
+    )
 
 
 def steps(prepared):

@@ -5,7 +5,7 @@ import numpy as np
 from benchmarks.resnet18 import resnet18
 from compiler.compile import compile
 from quant.reference import run_reference
-from sim.program import ProgramSimulator
+from sim.simulators import program_simulator
 
 
 def test_resnet18():
@@ -14,7 +14,7 @@ def test_resnet18():
     assert program.architecture.macs_per_cycle == 1536
     assert program.busy > 0.88
     codes = np.random.default_rng(0).integers(-128, 128, (1, *graph.input_shape))
-    found = ProgramSimulator(program).run(codes)
+    found = program_simulator(program).run(codes)
     expected = run_reference(graph, codes)
     for layer in graph.layers:
         assert np.array_equal(found.tensors[layer.name], expected[layer.name]), layer.name

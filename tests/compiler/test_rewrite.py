@@ -78,10 +78,11 @@ def test_unfolded_convolution(kernel, stride, rows):
     "channels, window, groups, expected",
     [
         (3, Window((3, 3), padding=(1, 1, 1, 1)), 1, Unfolding(3, 1)),
-        (3, Window((7, 7), padding=(2, 3, 3, 3)), 1, Unfolding(5, 2)),
+        (3, Window((7, 7), padding=(2, 3, 3, 3)), 1, Unfolding(4, 2)),
         (8, Window((3, 3)), 1, Unfolding(2, 0)),
         (9, Window((3, 3)), 1, FOLDED),
-        (3, Window((1, 3)), 1, FOLDED),
+        (3, Window((1, 3)), 1, Unfolding(1, 0, 1, 3)),
+        (3, Window((7, 7), (2, 2), (3, 3, 3, 3)), 1, Unfolding(7, 3, 2, 2, 3, 2)),
         (3, Window((3, 3), dilation=(2, 1)), 1, FOLDED),
         (3, Window((3, 3)), 3, FOLDED),
     ],
@@ -89,7 +90,7 @@ def test_unfolded_convolution(kernel, stride, rows):
 def test_what_is_unfolded(channels, window, groups, expected):
     net = network((channels, 12, 12))
     net.conv("input", 6, window, groups)
-    assert rewrite.unfolding_of(net.layers[0], 16) == expected
+    assert rewrite.unfolding_of(net.layers[0], 16, 1) == expected
 
 
 @pytest.mark.parametrize("kernel, stride", [((11, 11), (4, 4)), ((3, 3), (2, 2)), ((5, 3), (2, 1))])

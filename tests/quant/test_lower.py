@@ -8,6 +8,7 @@ from quant.graph import Add, Conv, Window
 from quant.lower import lower_conv, reciprocal
 from quant.numbers import Format
 from quant.reference import largest_sum
+from quant.widths import SUMS
 
 SHAPE = (2, 4, 4)
 INPUT = Format(8, False, 4)
@@ -20,7 +21,7 @@ def lower(codes, fraction, wish, bias=(0.0, 0.0), residual: Format | None = None
     add = Add("a", ("c", "r"), SHAPE) if residual else None
     formats = [INPUT] + [residual] * (residual is not None)
     step = Step(conv, add, ())
-    return lower_conv(step, formats, wish, codes, np.array(fraction), "test", 32), formats
+    return lower_conv(step, formats, wish, codes, np.array(fraction), "test", SUMS[8]), formats
 
 
 def test_ordinary_channels():

@@ -347,5 +347,5 @@ def test_wrong_calibration_images_are_refused(given, message):
 def test_unknown_names_are_refused():
     with pytest.raises(NoMulError, match=r"no scheme 'int9'; choose one of: .*int8, log4, log5"):
         quantize(residual_network(), images(), "int9")
-    with pytest.raises(NoMulError, match="no calibration 'max'; choose one of: min-max, mse, perc"):
+    with pytest.raises(NoMulError, match="no calibration 'max'; choose one of: kl, min-max"):
         quantize(residual_network(), images(), calibration="max")

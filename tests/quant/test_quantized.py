@@ -8,7 +8,7 @@ import pytest
 from quant.errors import NoMulError
 from quant.graph import Window
 from quant.numbers import Format, to_log
-from quant.quantized import QAdd, QConv, QRequantize, QuantizedGraph
+from quant.quantized import QAdd, QConv, QMaxPool, QRequantize, QuantizedGraph
 from quant.reference import predict, run_layer, run_reference
 
 LINEAR = Format(8, False, 0)
@@ -98,3 +98,33 @@ def test_residual_shifts_that_differ_between_channels_are_refused(tmp_path):
     graph.save(tmp_path / "net")
     with pytest.raises(NoMulError, match=message):
         QuantizedGraph.load(tmp_path / "net")
+
+
+def test_rounding_survives_a_file_and_defaults_to_even(tmp_path):
+    layer = residual(rounding="stochastic", seed=99)
+    graph = graph_of(layer)
+    graph.save(tmp_path / "net")
+    loaded = QuantizedGraph.load(tmp_path / "net").layers[0]
+    assert (loaded.rounding, loaded.seed) == ("stochastic", 99)
+    assert (residual().rounding, residual().seed) == ("even", 0)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"rounding": "up"}, "layer y has the rounding 'up'; known are even, stochastic"),
+        ({"rounding": "stochastic"}, "layer y has the seed 0; a seed is 1 to 4294967295 with"),
+        ({"rounding": "stochastic", "seed": 1 << 32}, "has the seed 4294967296"),
+        ({"seed": 5}, "layer y has the seed 5; .* 0 without"),
+    ],
+)
+def test_impossible_roundings_are_refused(changes, message):
+    with pytest.raises(ValueError, match=message):
+        graph_of(residual(**changes))
+
+
+def test_layers_without_a_shift_cannot_round():
+    pool = QMaxPool("y", ("x",), SHAPE, LINEAR, 0, 255, Window(), rounding="stochastic", seed=1)
+    assert not pool.rounds and residual().rounds
+    with pytest.raises(ValueError, match="layer y has no shift, so it cannot round"):
+        graph_of(pool)

@@ -10,7 +10,15 @@ from hypothesis import strategies as st
 from quant.errors import NoMulError
 from quant.graph import Window
 from quant.numbers import Format, requantize
-from quant.quantized import QAdd, QConv, QMaxPool, QRequantize, QuantizedGraph, QUpsample
+from quant.quantized import (
+    QAdd,
+    QAvgPool,
+    QConv,
+    QMaxPool,
+    QRequantize,
+    QuantizedGraph,
+    QUpsample,
+)
 from quant.reference import (
     accumulate,
     largest_sum,
@@ -19,6 +27,7 @@ from quant.reference import (
     run_layer,
     run_reference,
 )
+from quant.stochastic import stochastic_noise
 
 BYTE = Format(8, False, 0)
 
@@ -64,7 +73,7 @@ def plain_sums(layer: QConv, x: np.ndarray) -> np.ndarray:
 
 @settings(max_examples=60, deadline=None, derandomize=True)
 @given(
-    bits=st.sampled_from([4, 8, 16, 24]),
+    bits=st.sampled_from([4, 8, 16, 24, 28]),
     groups=st.sampled_from([1, 2, 4]),
     per_group=st.integers(1, 3),
     residual=st.booleans(),
@@ -195,3 +204,75 @@ def test_wrong_images_are_refused(images, message):
 def test_wrong_codes_are_refused(codes, message):
     with pytest.raises(NoMulError, match=message):
         run_reference(add_graph(), codes)
+
+
+@pytest.mark.parametrize("signed", [True, False])
+def test_full_words_are_exact(signed):
+    """Weights and activations at the ends of 32 and 31 bits, sums near 2**63."""
+    rng = np.random.default_rng(int(signed))
+    fmt = Format(32, True, 0) if signed else Format(31, False, 0)
+    x = rng.integers(fmt.low, fmt.high, (2, 1, 4, 5), endpoint=True)
+    x[0, 0, 0] = [fmt.low, fmt.low, fmt.high, fmt.high, fmt.low]
+    weight = np.zeros((3, 1, 3, 3), np.int64)
+    weight[0, 0, 1, 1] = -(1 << 31)
+    weight[1, 0, :, 1] = (1 << 31) - 1, -5, 1 << 29
+    weight[2] = rng.integers(-(1 << 28), 1 << 28, (1, 3, 3))
+    layer = conv_of(weight, bias=np.array([1, -1, 1 << 50]))
+    assert largest_sum(layer, [fmt]) > 1 << 61
+    codes = x.astype(np.int32 if signed else np.int64)
+    sums = accumulate(layer, [codes], [fmt])
+    assert sums.dtype == np.int64
+    assert np.array_equal(sums, plain_sums(layer, x))
+
+
+def test_a_wide_residual_shift():
+    fmt = Format(16, True, 0)
+    layer = conv_of(
+        np.full((1, 1, 3, 3), 1 << 30),
+        inputs=("x", "r"),
+        residual_shift=np.array([40], np.int32),
+        shape=(1, 4, 5),
+    )
+    x, r = (np.random.default_rng(k).integers(-999, 999, (2, 1, 4, 5)) for k in range(2))
+    assert np.array_equal(accumulate(layer, [x, r], [fmt, fmt]), plain_sums(layer, x) + (r << 40))
+
+
+@pytest.mark.parametrize("kind", ["conv", "residual", "wide", "average", "add", "requantize"])
+def test_stochastic_rounding_of_every_layer(kind):
+    rng, seed, shape = np.random.default_rng(3), 0xC0FFEE, (2, 4, 5)
+    x = rng.integers(0, 256, (3, *shape))
+    fmt, low, high = Format(8, True, 0), -100, 99
+    common = {"rounding": "stochastic", "seed": seed}
+    shift = np.array([7, 3], np.int32)
+    if kind in ("conv", "residual", "wide"):
+        weight = rng.integers(-9, 9, (2, 2, 3, 3)) << (20 if kind == "wide" else 0)
+        left = np.array([5, 1], np.int32)
+        inputs = ("x", "x") if kind == "residual" else ("x",)
+        layer = conv_of(weight, inputs=inputs, residual_shift=left, low=low, high=high, **common)
+        layer = replace(layer, shift=shift + np.int32(20 if kind == "wide" else 0))
+        total = plain_sums(layer, x)
+        if kind == "residual":
+            total = total + (x << left[:, None, None])
+        shift = layer.shift.astype(np.int64)
+    elif kind == "average":
+        window = Window((1, 1))
+        layer = QAvgPool("y", ("x",), shape, fmt, low, high, window, 167, 13, **common)
+        total, shift = x * 167, np.array([13, 13])
+    elif kind == "add":
+        layer = QAdd("y", ("x", "x"), shape, fmt, low, high, (1, 0), 3, **common)
+        total, shift = 3 * x, np.array([3, 3])
+    else:
+        layer = QRequantize("y", ("x",), shape, fmt, low, high, left=1, shift=4, **common)
+        total, shift = 2 * x, np.array([4, 4])
+    found = run_layer(layer, [x] * len(layer.inputs), [BYTE] * len(layer.inputs))
+    noise = stochastic_noise(seed, 2, 20).reshape(shape) >> (32 - shift[:, None, None])
+    expected = (total + noise >> shift[:, None, None]).clip(low, high)
+    assert np.array_equal(found, expected)
+    assert not np.array_equal(
+        found,
+        run_layer(
+            replace(layer, rounding="even", seed=0),
+            [x] * len(layer.inputs),
+            [BYTE] * len(layer.inputs),
+        ),
+    )

@@ -13,7 +13,7 @@ from quant.numbers import Format
 from quant.reference import run_reference
 from rtl.architecture import load_architecture
 from rtl.isa import VERSION, Nest, Opcode, decode, encode
-from sim.program import ProgramSimulator
+from sim.simulators import program_simulator
 from tests.machines import machine
 from tests.random_networks import NetworkBuilder, random_codes, random_network
 
@@ -22,7 +22,7 @@ TINY = load_architecture("tiny")
 
 def assert_equal_at_every_layer(graph, architecture, codes):
     program = compile(graph, architecture)
-    result = ProgramSimulator(program, batch=2).run(codes)
+    result = program_simulator(program, batch=2).run(codes)
     expected = run_reference(graph, codes)
     assert set(result.tensors) == {layer.name for layer in graph.layers}
     for layer in graph.layers:
@@ -81,7 +81,7 @@ def test_network_without_layers():
     net.requantize("input")
     graph = dataclasses.replace(net.graph("empty"), layers=(), output="input")
     codes = random_codes(graph, 2, np.random.default_rng(0))
-    result = ProgramSimulator(compile(graph, machine())).run(codes)
+    result = program_simulator(compile(graph, machine())).run(codes)
     assert np.array_equal(result.outputs, codes)
 
 
@@ -164,13 +164,13 @@ def small_program(architecture=TINY):
 )
 def test_bad_images(codes, message):
     with pytest.raises(NoMulError, match=message):
-        ProgramSimulator(small_program()).run(codes)
+        program_simulator(small_program()).run(codes)
 
 
 def test_progress():
     done = []
     codes = np.zeros((5, 3, 6, 6), int)
-    ProgramSimulator(small_program(), batch=2).run(codes, done.append)
+    program_simulator(small_program(), batch=2).run(codes, done.append)
     assert done == [2, 4, 5]
 
 
@@ -191,7 +191,7 @@ def origin(program, nest, nth=0):
 
 
 def run_changed(program):
-    return ProgramSimulator(program).run(np.zeros((1, 3, 6, 6), int))
+    return program_simulator(program).run(np.zeros((1, 3, 6, 6), int))
 
 
 def test_words_of_a_vector_in_one_bank():

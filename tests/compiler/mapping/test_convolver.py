@@ -106,7 +106,7 @@ def test_one_tile_for_a_window():
 def test_images_by_phases(window, expected):
     net = NetworkBuilder((3, 23, 23), np.random.default_rng(0))
     net.conv("input", 4, window)
-    assert unfolding_of(net.layers[0], 8) == expected
+    assert unfolding_of(net.layers[0], 8, 1) == expected
 
 
 def test_timing():

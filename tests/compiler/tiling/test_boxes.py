@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from compiler.layout import Layouts
 from compiler.prepare import prepare
 from compiler.rewrite import unfolding_of
 from compiler.tiling.boxes import Box, boxes, channels_of, cut, cut_layout, divisible
@@ -42,7 +43,7 @@ def test_a_tile_computes_its_box(seed):
     """Random boxes of all layers of random networks, as the compiler runs them."""
     source = np.random.default_rng(seed)
     graph = random_network(seed)
-    prepared = prepare(graph, LANES, 1, unfolding_of)
+    prepared = prepare(graph, LANES, Layouts(LANES), 1, unfolding_of)
     tensors = prepared.tensors
     codes = random_codes(graph, 2, source)
     values = {graph.input: stored(tensors[graph.input], codes)}
@@ -95,6 +96,8 @@ def test_impossible_boxes():
     net = NetworkBuilder((3, 4, 4), source)
     net.upsample("input", (2, 2))
     layer = net.layers[-1]
-    layouts = [prepare(net.graph(), LANES, 1, unfolding_of).tensors["input"].layout] * 2
+    layouts = [
+        prepare(net.graph(), LANES, Layouts(LANES), 1, unfolding_of).tensors["input"].layout
+    ] * 2
     with pytest.raises(ValueError, match="whole repetitions"):
         cut(layer, Box(1, 2, 0, 2, 0, 1), [layer.shape, layer.shape], layouts)

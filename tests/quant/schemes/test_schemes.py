@@ -42,12 +42,28 @@ def test_schemes_are_found_by_name(name, kind, suffix, activations):
 
 @pytest.mark.parametrize(
     "name",
-    ["", "log", "log2", "log7", "log4x2", "w4x3", "w5", "int16", "int8+", "w4+++", "w4x2+", "log4+"]
+    [
+        "",
+        "log",
+        "log2",
+        "log7",
+        "log4x2",
+        "w4x3",
+        "w5",
+        "int4",
+        "int24",
+        "int16+",
+        "int8+",
+        "w4+++",
+        "w4x2+",
+        "log4+",
+    ]
     + ["log4a", "log4a8", "log4a8log", "log4a3", "log4log", "log4q", "log4q8", "log4a4q5"],
 )
 def test_unknown_schemes_list_the_known(name):
     message = (
-        r"choose one of: clipq<n> .*, int8, log4, .* w4r, nbq<n> .*, w3x2, .* \(at both ends\)"
+        r"choose one of: clipq<n> .*, int16, int32, int8, log4, .* w4r, nbq<n> .*, w3x2, "
+        r".* \(at both ends\)"
     )
     with pytest.raises(NoMulError, match=message):
         find_scheme(name)
