@@ -66,7 +66,7 @@ class SplitColumn(wiring.Component):
     @staticmethod
     def least_place_bits(lanes: int) -> int:
         """Bits that hold a sum of products of 8-bit codes; two such places hold one of 16 bits."""
-        return LOW + exact_log2(lanes)
+        return LOW + max(exact_log2(lanes), 1)
 
     @property
     def latency(self) -> int:
