@@ -27,7 +27,7 @@ from quant.graph import Window
 from quant.quantized import QAvgPool, QuantizedGraph
 from rtl.architecture import Architecture
 
-__all__ = ["RESULTS", "main", "machines", "measure", "networks"]
+__all__ = ["RESULTS", "machines", "main", "measure", "networks"]
 
 RESULTS = Path(__file__).parent / "results" / "model_cycles.json"
 MEMORY = {
@@ -173,7 +173,9 @@ def main(count: int | None, save: bool) -> dict[str, Any]:
         for done, architecture in enumerate(chosen):
             progress(done, len(chosen), architecture.name)
             rows += measure(architecture, progress)
-    table("Cycles", ["machine", "network", "model", "program", "RTL"], [[*r.values()] for r in rows])
+    table(
+        "Cycles", ["machine", "network", "model", "program", "RTL"], [[*r.values()] for r in rows]
+    )
     if save:
         RESULTS.write_text(json.dumps(rows, indent=1) + "\n")
     figures = {"cycles.mismatches": mismatches(rows), "cycles.runs": len(rows)}

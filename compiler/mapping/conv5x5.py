@@ -20,7 +20,16 @@ from rtl.codebook.multiples import CODE_BITS, VALUE_BITS, VALUES
 from rtl.engines.conv5x5 import Conv5x5, Conv5x5Config
 from rtl.isa import MAX_PASSES
 
-__all__ = ["codebook_of", "coding", "count_passes", "map_convolution", "outline", "timing", "unfolding_of", "ways"]
+__all__ = [
+    "codebook_of",
+    "coding",
+    "count_passes",
+    "map_convolution",
+    "outline",
+    "timing",
+    "unfolding_of",
+    "ways",
+]
 
 DIGITS = np.array([-1, 1, 2])
 DIGIT_BITS = 2

@@ -313,7 +313,9 @@ def weight_tiles(
     blocks = plan.convolution.output.layout.blocks
     words, corrections = [], []
     if weights is None:
-        tiles_of_words = -(-blocks // config.groups) * plan.passes * (1 if plan.kept else plan.steps)
+        tiles_of_words = (
+            -(-blocks // config.groups) * plan.passes * (1 if plan.kept else plan.steps)
+        )
         correction = np.zeros((blocks, config.lanes), np.int64)
         return blank_image(tiles_of_words * config.outputs), correction
     weights = weights.reshape(len(shifts), *plan.convolution.weight.shape)

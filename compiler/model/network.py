@@ -111,7 +111,11 @@ class NetworkModel:
         for work, segments, where in self.distinct(architecture):
             if work.ways:
                 words = (
-                    groups * way.split * architecture.lanes * passes * (1 if way.kept else way.steps)
+                    groups
+                    * way.split
+                    * architecture.lanes
+                    * passes
+                    * (1 if way.kept else way.steps)
                     for way in work.ways
                     for groups, passes in (demand(work, way, architecture.lanes, segments),)
                 )
@@ -169,9 +173,7 @@ def geometry(architecture: Architecture) -> tuple:
     return architecture.engine, config.lanes, config.vector_words, config.groups, kernel
 
 
-def resident(
-    engine: Engine, work: Work, segments: tuple[Segment, ...], grid: Grid
-) -> np.ndarray:
+def resident(engine: Engine, work: Work, segments: tuple[Segment, ...], grid: Grid) -> np.ndarray:
     """Cycles of a step whose tensors and weights are on chip: ``[Q]``."""
     rows, columns, blocks = (np.array(size) for size in work.output)
     if not work.ways:

@@ -39,6 +39,4 @@ def layer_cycles(
 
     emitter, _ = emit(graph, architecture, prepare_for(graph, architecture), mapper)
     cycles = predict(architecture, emitter.instructions)
-    return {
-        layer.name: cycles.layers.get(owner, 0) for owner, layer in enumerate(graph.layers)
-    }
+    return {layer.name: cycles.layers.get(owner, 0) for owner, layer in enumerate(graph.layers)}

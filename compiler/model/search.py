@@ -105,9 +105,7 @@ def evaluate(task: Task, engines: Sequence[dict[str, Any]]) -> tuple[list[Found]
     found: list[Found] = []
     count = 0
     for engine in engines:
-        architecture = machine(
-            engine, task.limits.part, task.clock_mhz, task.activation_bits
-        )
+        architecture = machine(engine, task.limits.part, task.clock_mhz, task.activation_bits)
         if architecture is None or not within(
             estimate(architecture, task.limits.family), task.limits
         ):
@@ -125,7 +123,9 @@ def evaluate(task: Task, engines: Sequence[dict[str, Any]]) -> tuple[list[Found]
 
 
 def within(used: Estimate, limits: Limits) -> bool:
-    return all(getattr(used, name) <= getattr(limits, name) for name in ("lut", "ff", "dsp", "bram"))
+    return all(
+        getattr(used, name) <= getattr(limits, name) for name in ("lut", "ff", "dsp", "bram")
+    )
 
 
 def on_grid(
@@ -188,12 +188,10 @@ def grid_resources(
     grid = task.grid
 
     def taken(**memory: int) -> Estimate | None:
-        architecture = machine(
-            *(engine, task.limits.part, task.clock_mhz, task.activation_bits),
-            parameter_words=parameter_words(parameters),
-            **memory,
-        )
-        return architecture and estimate(architecture, task.limits.family)
+        words = {"parameter_words": parameter_words(parameters), **memory}
+        limits = task.limits
+        made = machine(engine, limits.part, task.clock_mhz, task.activation_bits, **words)
+        return None if made is None else estimate(made, limits.family)
 
     least = taken()
     inner = [
