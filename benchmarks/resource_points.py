@@ -1,8 +1,8 @@
 """Synthesized machines that the resource model is fitted to and checked with.
 
-``python -m benchmarks.resource_points --count N`` draws N machines of all engines, synthesizes those
-that ``benchmarks/results/resource_points.json`` does not hold yet, one after another, and adds each
-as it is done. Which machine a number stands for is fixed, and so is its use: those of
+``python -m benchmarks.resource_points --count N`` draws N machines of all engines, synthesizes
+those that ``benchmarks/results/resource_points.json`` does not hold yet, one after another, and
+adds each as it is done. Which machine a number stands for is fixed, and so is its use: those of
 :data:`CHECKED` numbers are never fitted to. ``--machine NAME --family FAMILY`` adds a named one,
 which is not fitted to either.
 """
@@ -27,7 +27,16 @@ __all__ = ["CHECKED", "RESULTS", "drawn", "load_points", "main"]
 
 RESULTS = Path(__file__).parent / "results" / "resource_points.json"
 PARTS = {"xc7": "xc7z045", "xcup": "xczu15eg"}
-KINDS = ("shift_gemm", "conv5x5", "shift_gemm", "svpe", "shift_gemm", "conv5x5", "shift_gemm", "vpe")
+KINDS = (
+    "shift_gemm",
+    "conv5x5",
+    "shift_gemm",
+    "svpe",
+    "shift_gemm",
+    "conv5x5",
+    "shift_gemm",
+    "vpe",
+)
 CHECKED = 3
 """Of so many machines, the last is kept for checks."""
 FEWEST, MOST = 64, 420

@@ -1,11 +1,11 @@
 """Networks of 224 x 224 on an XCZU15EG: ``python -m benchmarks.xczu15eg [--layers] [--save]``.
 
-For each network the machine is searched that is fastest with 8-bit weights; on that machine, latency
-and operations a second are modelled for 8 bits, for widths by layer and for widths by groups of
-channels, both of the same mean width. Weights are random: a layer's sensitivity and the spreads of
-its channels are drawn from log-normal distributions, so these widths are an example of what an
-allocation gives, not that of a trained network. External memory, DMA and the clock are assumed
-(``docs/exploration.md``); nothing of this was run.
+For each network the machine is searched that is fastest with 8-bit weights; on that machine,
+latency and operations a second are modelled for 8 bits, for widths by layer and for widths by
+groups of channels, both of the same mean width. Weights are random: a layer's sensitivity and the
+spreads of its channels are drawn from log-normal distributions, so these widths are an example of
+what an allocation gives, not that of a trained network. External memory, DMA and the clock are
+assumed (``docs/exploration.md``); nothing of this was run.
 """
 
 import json
@@ -164,7 +164,7 @@ def study(network: str, progress: Report) -> dict[str, Any]:
         model = NetworkModel(graph, precision)
         works = model.workload(architecture).works
         layers = model.from_memory(architecture, own_grid(architecture), task.external)
-        rows = [
+        rows: list[dict[str, Any]] = [
             {
                 "layer": work.owner,
                 "cycles": float(layer.cycles[0, 0]),

@@ -118,7 +118,9 @@ def on_cluster(
     try:
         import distributed
     except ImportError:
-        raise NoMulError("--cluster needs Dask; install it with: pip install nomul[cluster]") from None
+        raise NoMulError(
+            "--cluster needs Dask; install it with: pip install nomul[cluster]"
+        ) from None
     try:
         client = distributed.Client(address, timeout="10s")
     except (OSError, ValueError, TypeError) as error:

@@ -1,8 +1,8 @@
 """Cycles of runs in closed form, for arrays of machines and tiles at once.
 
 The rule of ``docs/machine.md`` for the runs that the mappings make, with two liberties: parts of a
-map are of equal size, be it a broken one, and where the queue is full, the sweep that finishes words
-takes as long as post-processing needs for what the queue does not hold. Exact elsewhere.
+map are of equal size, be it a broken one, and where the queue is full, the sweep that finishes
+words takes as long as post-processing needs for what the queue does not hold. Exact elsewhere.
 """
 
 from dataclasses import dataclass

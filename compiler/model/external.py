@@ -6,7 +6,8 @@ residuals of the next and give the outputs of the one before, all through one ex
 Either order of the two loops is possible: weights that stay while the map passes, or a part of the
 map that stays while the weights pass. Behind the last tile of a layer everything is written before
 the first of the next layer is read. The weights of a tile whose sums fit the accumulators at once
-are read once, in order; so they need not stand in the weight memory whole but may stream through it.
+are read once, in order; so they need not stand in the weight memory whole but may stream through
+it.
 
 What that leaves out is what a design of the DMA will add: commands, and arbitration beyond that of
 a burst. A tensor stands in external memory as it does on chip, channels last.

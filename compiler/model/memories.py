@@ -1,8 +1,8 @@
 """What memories take of a part: block RAM and look-up tables, by the rule that Yosys maps them by.
 
-A memory of a machine has one reading and one writing port of one width. Yosys takes the cheapest
-of all shapes that a block RAM has, and look-up tables where they are cheaper still. Words of rows
-of block RAMs that are written by bytes of 9 bits may share a RAM. ``depth`` need be no power of two.
+A memory of a machine has one reading and one writing port of one width. Yosys takes the cheapest of
+all shapes that a block RAM has, and look-up tables where they are cheaper still. Words of rows of
+block RAMs that are written by bytes of 9 bits may share a RAM. ``depth`` need be no power of two.
 """
 
 import math

@@ -188,12 +188,10 @@ def grid_resources(
     grid = task.grid
 
     def taken(**memory: int) -> Estimate | None:
-        architecture = machine(
-            *(engine, task.limits.part, task.clock_mhz, task.activation_bits),
-            parameter_words=parameter_words(parameters),
-            **memory,
-        )
-        return architecture and estimate(architecture, task.limits.family)
+        words = {"parameter_words": parameter_words(parameters), **memory}
+        limits = task.limits
+        made = machine(engine, limits.part, task.clock_mhz, task.activation_bits, **words)
+        return None if made is None else estimate(made, limits.family)
 
     least = taken()
     inner = [

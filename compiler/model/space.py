@@ -16,8 +16,6 @@ __all__ = ["ENGINES", "Sizes", "engine_tables", "machine"]
 ENGINES = ("shift_gemm", "conv5x5", "svpe", "vpe")
 PASS_SHIFT_BITS = 4
 ACCUMULATOR_BITS = 32
-SMALLEST = {"feature_words": 512, "weight_words": 512}
-"""Of the memories' powers of two; an engine is built with the least first."""
 
 
 @dataclass(frozen=True)
@@ -64,8 +62,8 @@ def engine_tables(engines: tuple[str, ...], line_words: int) -> Iterator[dict[st
             for n, t, p in product((10, 20, 40, 60), vectors, groups):
                 yield table(kind, n, t, p)
         else:
-            formats = ("n3", "n4") if kind == "svpe" else ("s4", "s8")
-            for n, t, p, weights in product((4, 8, 16, 32), vectors, groups, formats):
+            widths = ("n3", "n4") if kind == "svpe" else ("s4", "s8")
+            for n, t, p, weights in product((4, 8, 16, 32), vectors, groups, widths):
                 own = {"kernel": 3, "line_words": lines, "weights": weights}
                 yield table(kind, n, t, p) | own
 

@@ -115,7 +115,8 @@ def work_of(
     source, output, *residual = (
         placed(prepared, name) for name in (layer.inputs[0], layer.name, *layer.inputs[1:])
     )
-    window, follows, found = Window(), True, ()
+    window, follows = Window(), True
+    found: tuple[Way, ...] = ()
     if isinstance(layer, QConv):
         window = layer.window
         follows = layer.groups > 1 and layer.groups == layer.shape[0]

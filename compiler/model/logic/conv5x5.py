@@ -14,7 +14,7 @@ def terms(architecture: Architecture, family: str) -> Terms:
     columns = c.lanes * c.groups
     elements = columns * c.column_lanes
     digits = CodebookColumn.digits(c.column_lanes, c.activation_bits)
-    each = {
+    each: dict[str, float] = {
         "elements": elements,
         f"bits.{family}": elements * c.activation_bits,
         "digits": columns * digits,

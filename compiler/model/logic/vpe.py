@@ -13,7 +13,7 @@ def terms(architecture: Architecture, family: str) -> Terms:
     c: VpeConfig = architecture.engine_config
     elements = c.outputs * c.operands
     product = c.code_bits + c.activation_bits
-    each = {
+    each: dict[str, float] = {
         f"weights.{family}": elements * c.code_bits,
         f"products.{family}": elements * product,
         "window": c.operands * c.activation_bits,
