@@ -50,6 +50,6 @@ class FormatPlan:
     def _observed(self, tensor: str) -> Format:
         """The format by the tensor's own values."""
         histogram = self.observed.histograms[tensor]
-        activations = self.scheme.activations
+        activations = self.scheme.activations_of(tensor)
         fraction = self.method(histogram, activations.bits)
         return activations.format(histogram.signed, fraction)

@@ -28,7 +28,7 @@ Progress = Callable[[int, int | None, str], None]
 def quantize(
     graph: Graph,
     images: np.ndarray | Iterable[np.ndarray],
-    scheme: str = "int8",
+    scheme: str | Scheme = "int8",
     calibration: str = "mse",
     bias_correction: bool = True,
     progress: Progress | None = None,
@@ -40,9 +40,9 @@ def quantize(
     graph : Graph
     images : float32 (images, channels, height, width), or an iterable of such batches
         Preprocessed training images in random order.
-    scheme : str
+    scheme : str or Scheme
         Quantizer of weights and activations: ``int8``, ``log4``, ``w4r+``, ``log5a4``, ...
-        (:mod:`quant.schemes`).
+        (:mod:`quant.schemes`), or one that is made already.
     calibration : str
         How the fractions of tensors are chosen: ``mse``, ``min-max``, ``percentile``
         (:mod:`quant.calibrate`).
@@ -54,7 +54,8 @@ def quantize(
     Errors: :class:`~quant.errors.NoMulError` for an unknown scheme or method, and for images that
     are missing, of the wrong shape or type, or not finite.
     """
-    chosen, method = find_scheme(scheme), find_method(calibration)
+    chosen = find_scheme(scheme) if isinstance(scheme, str) else scheme
+    method = find_method(calibration)
     observed = observe(graph, images, progress)
     lowering = Lowering(graph, observed, chosen, method, bias_correction)
     steps = lowering.plan.steps
