@@ -41,11 +41,15 @@ class FormatPlan:
         return self._wish(tensor)
 
     def _wish(self, tensor: str) -> Format:
+        return self._observed(self.decider(tensor))
+
+    def decider(self, tensor: str) -> str:
+        """The tensor whose values decide on the format of this one: mostly itself."""
         reader = sole_reader(self.graph, tensor)
         if isinstance(reader, MaxPool | Upsample | Concat):
             step = next(step for step in self.steps if step.layer is reader)
-            return self._wish(step.name)
-        return self._observed(tensor)
+            return self.decider(step.name)
+        return tensor
 
     def _observed(self, tensor: str) -> Format:
         """The format by the tensor's own values."""

@@ -12,27 +12,32 @@ from quant.allocation.sensitivity import Sensitivity
 from quant.allocation.tables import WIDTHS
 from quant.errors import NoMulError
 
-__all__ = ["CycleCosts", "Groups", "allocate", "groups_in_order", "layer_groups", "uniform"]
+__all__ = ["Groups", "MachineCosts", "allocate", "groups_in_order", "layer_groups", "uniform"]
 
 Groups = Mapping[str, list[np.ndarray]]
 """Output channels of each convolution that share a width, by its name."""
 
 
 @dataclass(frozen=True)
-class CycleCosts:
-    """Cycles on a machine, as data.
+class MachineCosts:
+    """What weights take on a machine, as data.
 
     Parameters
     ----------
-    layers : mapping of float64 (widths,)
-        Of each convolution, if all its weights have that width; a group of its channels takes its
-        share of them.
-    fixed : float
+    cycles, words : mapping of float64 (widths,)
+        Cycles, and words of the weight memory, of each convolution if all its weights have that
+        width; a group of its channels takes its share of them.
+    fixed_cycles, fixed_words : float
         Of all else.
+    capacity : int
+        Words of the weight memory.
     """
 
-    layers: Mapping[str, np.ndarray]
-    fixed: float
+    cycles: Mapping[str, np.ndarray]
+    words: Mapping[str, np.ndarray]
+    fixed_cycles: float
+    fixed_words: float
+    capacity: int
 
 
 def layer_groups(sensitivity: Sensitivity) -> Groups:
@@ -69,35 +74,37 @@ def allocate(
     sensitivity: Sensitivity,
     budgets: Sequence[Budget],
     groups: Groups,
-    cycles: CycleCosts | None = None,
+    machine: MachineCosts | None = None,
 ) -> Allocation:
-    """The widths of least cost within all budgets.
+    """The widths of least cost within all budgets, and within a machine's memory.
 
     Parameters
     ----------
     sensitivity : Sensitivity
     budgets : sequence of Budget
-        One or two.
     groups : Groups
-    cycles : CycleCosts, optional
+    machine : MachineCosts, optional
         Needed for a budget of cycles.
 
     Errors: :class:`NoMulError` where the least widths are over a budget.
     """
     names = list(sensitivity.costs)
+    if machine is not None:
+        budgets = [*budgets, Budget("words of weight memory", machine.capacity)]
     options = []
     for name in names:
         errors = np.stack([sensitivity.costs[name][group].sum(axis=0) for group in groups[name]])
-        costs = [group_costs(sensitivity, budget, groups, cycles, name) for budget in budgets]
+        costs = [group_costs(sensitivity, budget, groups, machine, name) for budget in budgets]
         options.append(options_of(errors, np.stack(costs, axis=2)))
-    limits = [limit_of(sensitivity, budget, cycles) for budget in budgets]
-    least = [sum(layer.costs[:, i].min() for layer in options) for i in range(len(budgets))]
-    for budget, limit, lowest in zip(budgets, limits, least):
-        if lowest > limit:
+    limits = [limit_of(sensitivity, budget, machine) for budget in budgets]
+    for index, (budget, limit) in enumerate(zip(budgets, limits)):
+        missing = sum(layer.costs[:, index].min() for layer in options) - limit
+        if missing > 0:
+            scale = {"bits": sensitivity.weights, "bytes": 8}.get(budget.unit, 1)
+            needed = budget.most + missing / scale
             raise NoMulError(
-                f"a budget of {budget.most:,g} {budget.unit} is less than weights of "
-                f"{WIDTHS[0]} bits take; raise it above "
-                f"{budget.most * lowest / limit if limit > 0 else lowest:,.6g} {budget.unit}"
+                f"{budget.most:,g} {budget.unit} are too few: with {WIDTHS[0]} bits all weights "
+                f"take {needed:,.6g}; raise the budget, or take a smaller network"
             )
     chosen = choose(options, limits)
     bits = {}
@@ -113,25 +120,27 @@ def group_costs(
     sensitivity: Sensitivity,
     budget: Budget,
     groups: Groups,
-    cycles: CycleCosts | None,
+    machine: MachineCosts | None,
     name: str,
 ) -> np.ndarray:
     """What a layer's groups take of a budget: float64 [groups, widths]."""
     count = np.array([len(group) for group in groups[name]], np.float64)[:, None]
-    if budget.unit == "cycles":
-        if cycles is None:
-            raise NoMulError("a budget of cycles needs a machine; name it")
-        return count / count.sum() * cycles.layers[name]
-    bits = count * sensitivity.elements[name] * np.array(WIDTHS)
-    if budget.unit == "bytes":
-        bits = bits + TAG_BITS * (count if len(count) > 1 else 1)
-    return bits
+    if budget.unit in ("bits", "bytes"):
+        bits = count * sensitivity.elements[name] * np.array(WIDTHS)
+        tags = TAG_BITS * (count if len(count) > 1 else 1) if budget.unit == "bytes" else 0
+        return bits + tags
+    if machine is None:
+        raise NoMulError("a budget of cycles needs a machine; name one with --arch")
+    layer = machine.cycles[name] if budget.unit == "cycles" else machine.words[name]
+    return count / count.sum() * layer
 
 
-def limit_of(sensitivity: Sensitivity, budget: Budget, cycles: CycleCosts | None) -> float:
+def limit_of(sensitivity: Sensitivity, budget: Budget, machine: MachineCosts | None) -> float:
     """A budget in the unit of :func:`group_costs`."""
     if budget.unit == "bits":
         return budget.most * sensitivity.weights
     if budget.unit == "bytes":
         return budget.most * 8
-    return budget.most - (cycles.fixed if cycles else 0.0)
+    assert machine is not None  # or there would be no costs
+    fixed = machine.fixed_cycles if budget.unit == "cycles" else machine.fixed_words
+    return budget.most - fixed

@@ -1,11 +1,11 @@
 """An allocation: the width of every output channel's weights and of every tensor's activations."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import json
 import numpy as np
 
 from quant.allocation.mixed import Mixed
@@ -34,6 +34,9 @@ class Allocation:
         Weights of an output channel.
     tensors : dict of int
         Bits of activations, of tensors that have not 8.
+    orders : dict of int array (channels,)
+        Tensors whose channels are to be put in another order, so that groups of equal widths are
+        contiguous: :func:`~quant.allocation.permutation.permute`. ``bits`` are in the network's.
     """
 
     kind: str
@@ -41,6 +44,7 @@ class Allocation:
     bits: dict[str, np.ndarray]
     elements: dict[str, int]
     tensors: Mapping[str, int] = field(default_factory=dict)
+    orders: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     @property
     def total(self) -> int:
@@ -72,8 +76,12 @@ class Allocation:
         return float(self.bits[name].mean())
 
     def scheme(self) -> Mixed:
-        """The quantizer of this allocation."""
-        return Mixed(f"mixed {self.mean:.2f}", self.kind, self.bits, self.tensors, self.rounding)
+        """The quantizer of this allocation, for the network with its channels in ``orders``."""
+        bits = {
+            name: row[self.orders[name]] if name in self.orders else row
+            for name, row in self.bits.items()
+        }
+        return Mixed(f"mixed {self.mean:.2f}", self.kind, bits, self.tensors, self.rounding)
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -91,6 +99,7 @@ class Allocation:
                 for name, bits in self.bits.items()
             },
             "tensors": dict(self.tensors),
+            "orders": {name: order.tolist() for name, order in self.orders.items()},
         }
 
     @classmethod
@@ -103,6 +112,7 @@ class Allocation:
             {name: np.array(layer["bits"]) for name, layer in layers.items()},
             {name: layer["weights"] // len(layer["bits"]) for name, layer in layers.items()},
             dict(content["tensors"]),
+            {name: np.array(order) for name, order in content["orders"].items()},
         )
 
     def save(self, path: str | Path) -> None:

@@ -127,14 +127,18 @@ def output_orders(graph: Graph, orders: Mapping[str, np.ndarray]) -> dict[str, n
 
 
 def permute(graph: Graph, orders: Mapping[str, np.ndarray]) -> Graph:
-    """The same network with its channels in these orders, as of :func:`channel_orders`."""
+    """The same network with its channels in these orders, as of :func:`channel_orders`.
+
+    Tensors that are not named keep theirs.
+    """
     layers: list[Layer] = []
     for layer in graph.layers:
         if isinstance(layer, Conv):
-            weight = layer.weight[orders[layer.name]]
+            own = orders.get(layer.name, slice(None))
+            weight = layer.weight[own]
             if layer.groups == 1:
-                weight = weight[:, orders[layer.inputs[0]]]
+                weight = weight[:, orders.get(layer.inputs[0], slice(None))]
             weight = np.ascontiguousarray(weight)
-            layer = replace(layer, weight=weight, bias=layer.bias[orders[layer.name]])
+            layer = replace(layer, weight=weight, bias=layer.bias[own])
         layers.append(layer)
     return replace(graph, layers=tuple(layers))

@@ -51,10 +51,14 @@ class Probe(Scheme):
 
     def quantize_weights(self, conv: Conv, inputs: LayerInputs) -> tuple[np.ndarray, np.ndarray]:
         moments = Rounding(conv, inputs)
-        values = []
-        for bits in WIDTHS:
-            every = np.full(len(conv.weight), bits)
-            codes, fraction = round_mixed(moments, self.kind, every, self.rounding)
-            values.append(np.ldexp(codes.astype(np.float32), -fraction[:, None, None, None]))
-        self.values[conv.name] = np.stack(values)
-        return codes, fraction
+        groups, outputs, size = moments.weight.shape
+        # All widths at once, as so many sets of output channels: rounding goes input by input.
+        every = np.tile(np.repeat(WIDTHS, outputs), groups)
+        codes, fraction = round_mixed(
+            moments.repeated(len(WIDTHS)), self.kind, every, self.rounding
+        )
+        codes = codes.reshape(groups, len(WIDTHS), outputs, size).swapaxes(0, 1)
+        fraction = fraction.reshape(groups, len(WIDTHS), outputs).swapaxes(0, 1)
+        values = np.ldexp(codes.astype(np.float32), -fraction[..., None])
+        self.values[conv.name] = values.reshape(-1, *conv.weight.shape)
+        return codes[-1].reshape(conv.weight.shape), fraction[-1].reshape(-1)

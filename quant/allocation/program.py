@@ -18,7 +18,6 @@ from quant.errors import NoMulError
 __all__ = ["Options", "choose", "frontier", "options_of"]
 
 POINTS = 64  # of a layer's frontier that level 1 sees
-BLENDS = (0.0, 0.5, 1.0)  # shares of the second cost in what a frontier trades against the error
 GAP = 1e-5  # relative, from the optimum
 
 
@@ -51,16 +50,10 @@ def options_of(errors: np.ndarray, costs: np.ndarray) -> Options:
     if groups == 1:
         choices = np.arange(widths)[:, None]
     else:
-        blends = BLENDS if costs.shape[2] > 1 else (0.0,)
-        scale = np.maximum(costs.max(axis=(0, 1)), 1e-30)
-        found = []
-        for blend in blends:
-            share = np.zeros(costs.shape[2])
-            share[0], share[-1] = 1 - blend, share[-1] + blend
-            if costs.shape[2] == 1:
-                share[0] = 1.0
-            found.append(frontier(errors, (costs / scale) @ share))
-        choices = np.unique(np.concatenate(found), axis=0)
+        # Each budget alone against the error, and all of them together.
+        relative = costs / np.maximum(costs.max(axis=(0, 1)), 1e-30)
+        blends = [*np.moveaxis(relative, 2, 0), relative.mean(axis=2)][: 2 * costs.shape[2] - 1]
+        choices = np.unique(np.concatenate([frontier(errors, cost) for cost in blends]), axis=0)
     group = np.arange(groups)
     return Options(choices, errors[group, choices].sum(axis=1), costs[group, choices].sum(axis=1))
 

@@ -9,7 +9,8 @@ Three measures:
   output that its rounded weights make, its mean taken off, and g the gradient there of the loss of a
   class that is drawn as the network says.
 * ``hessian``: ``½ t / n * |ΔW|²`` with t the channel's share of the Hessian's trace, by Hutchinson's
-  estimate, and n its weights.
+  estimate, and n its weights. The estimate is noisy: no t is taken as less than ``FLOOR`` of the
+  layer's mean.
 * ``fisher``: the same with the mean squares of the gradients, which are the diagonal of the Fisher
   information.
 
@@ -34,7 +35,8 @@ Progress = Callable[[int, int | None, str], None]
 Rounded = Mapping[str, np.ndarray]
 
 BATCH = 32
-SAMPLES = 4  # classes that are drawn for an image
+SAMPLES = 4  # classes that are drawn for an image, or directions for a batch
+FLOOR = 0.05
 
 
 @dataclass(frozen=True)
@@ -99,16 +101,17 @@ def measure_sensitivity(
     how = rounding if measure == "output" else "nearest"
     rounded = rounded_weights(graph, images, kind, how, progress)
     random = torch.Generator().manual_seed(seed)
-    costs = {
-        name: np.zeros((len(values[0]), len(WIDTHS))) for name, values in rounded.items()
-    }
+    totals: dict[str, np.ndarray] = {}
     done = 0
     for x in batches(images, BATCH):
-        for name, cost in MEASURES[measure](network, x, rounded, random).items():
-            costs[name] += cost / len(images)
+        for name, part in MEASURES[measure](network, x, rounded, random).items():
+            totals[name] = totals.get(name, 0.0) + part
         done += len(x)
         if progress:
             progress(done, len(images), "sensitivity")
+    costs = {name: total / len(images) for name, total in totals.items()}
+    if measure != "output":
+        costs = weighted(network, costs, rounded)
     elements = {conv.name: conv.weight[0].size for conv in network.convolutions}
     return Sensitivity(kind, rounding, measure, costs, elements)
 
@@ -143,45 +146,59 @@ def by_output(
 def by_hessian(
     network: FloatNetwork, x: torch.Tensor, rounded: Rounded, random: torch.Generator
 ) -> dict[str, np.ndarray]:
-    """Hutchinson: ``E[v (H v)]`` over random signs v, a direction a batch, by two derivatives."""
+    """Hutchinson: the mean of ``v (H v)`` over random signs v, by two derivatives.
+
+    A sum over images, of each output channel: float64 (outputs,).
+    """
     weights = network.weights()
     outputs = network.outputs(x, weights)
     target = outputs.detach().softmax(1)
     loss = -(target * outputs.log_softmax(1)).sum()
     parameters = list(weights.values())
     first = torch.autograd.grad(loss, parameters, create_graph=True)
-    signs = [
-        torch.randint(0, 2, p.shape, generator=random).to(p.dtype) * 2 - 1 for p in parameters
-    ]
-    slope = sum((g * v).sum() for g, v in zip(first, signs, strict=True))
-    second = torch.autograd.grad(slope, parameters)
-    curvatures = (v * h for v, h in zip(signs, second, strict=True))
-    return weighted(network, dict(zip(weights, curvatures, strict=True)), rounded)
+    totals = {name: np.zeros(len(weight)) for name, weight in weights.items()}
+    for _ in range(SAMPLES):
+        signs = [
+            torch.randint(0, 2, p.shape, generator=random).to(p.dtype) * 2 - 1 for p in parameters
+        ]
+        slope = torch.stack([(g * v).sum() for g, v in zip(first, signs, strict=True)]).sum()
+        second = torch.autograd.grad(slope, parameters, retain_graph=True)
+        for name, v, h in zip(weights, signs, second, strict=True):
+            totals[name] += sums(v * h) / SAMPLES
+    return totals
 
 
 def by_fisher(
     network: FloatNetwork, x: torch.Tensor, rounded: Rounded, random: torch.Generator
 ) -> dict[str, np.ndarray]:
-    """Squares of the gradient of a batch's loss.
+    """Squares of the gradient of a batch's loss, summed over an output channel: (outputs,).
 
     The gradients of drawn classes have no mean and are independent from image to image, so the
     square of their sum is, on average, the sum of their squares.
     """
     weights = network.weights()
     outputs = network.outputs(x, weights)
-    loss = losses(outputs, sampled_labels(outputs, random))
-    gradients = torch.autograd.grad(loss, list(weights.values()))
-    curvatures = (g.square() for g in gradients)
-    return weighted(network, dict(zip(weights, curvatures, strict=True)), rounded)
+    totals = {name: np.zeros(len(weight)) for name, weight in weights.items()}
+    for _ in range(SAMPLES):
+        loss = losses(outputs, sampled_labels(outputs, random))
+        gradients = torch.autograd.grad(loss, list(weights.values()), retain_graph=True)
+        for name, gradient in zip(weights, gradients, strict=True):
+            totals[name] += sums(gradient.square()) / SAMPLES
+    return totals
+
+
+def sums(values: torch.Tensor) -> np.ndarray:
+    """Sum over each output channel: float64 (outputs,)."""
+    return values.detach().double().flatten(1).sum(1).numpy()
 
 
 def weighted(
-    network: FloatNetwork, curvatures: dict[str, torch.Tensor], rounded: Rounded
+    network: FloatNetwork, traces: dict[str, np.ndarray], rounded: Rounded
 ) -> dict[str, np.ndarray]:
-    """``½ t / n * |ΔW|²`` of each channel and width, with t the sum of its curvatures."""
+    """``½ t / n * |ΔW|²`` of each channel and width, with t the channel's trace."""
     found = {}
     for conv in network.convolutions:
-        trace = curvatures[conv.name].detach().double().flatten(1).sum(1).numpy()
+        trace = np.maximum(traces[conv.name], FLOOR * max(traces[conv.name].mean(), 0.0))
         change = (rounded[conv.name].astype(np.float64) - conv.weight) ** 2
         errors = change.reshape(*change.shape[:2], -1).mean(axis=2).T
         found[conv.name] = 0.5 * trace[:, None] * errors

@@ -6,6 +6,7 @@ It is a quadratic form in ``v``, given by second moments of the inputs on calibr
 """
 
 from collections.abc import Callable
+from copy import copy
 from itertools import pairwise
 
 import numpy as np
@@ -58,6 +59,13 @@ class Rounding:
         self.ridge = np.where(mean > 0, RIDGE * mean, 1.0)
         self.power = power + self.ridge
 
+    def repeated(self, times: int) -> "Rounding":
+        """The same where each group's outputs come so often, one set after another."""
+        result = copy(self)
+        result.weight = np.tile(self.weight, (1, times, 1))
+        result.shape = (times * self.shape[0], *self.shape[1:])
+        return result
+
     def compensated(
         self, largest: int | np.ndarray, nearest: Nearest
     ) -> tuple[np.ndarray, np.ndarray]:
@@ -92,23 +100,6 @@ class Rounding:
         """Each weight to the nearest code, with fractions as of :meth:`compensated`."""
         fraction = self._fractions(largest, nearest)
         return self._result(nearest(np.ldexp(self.weight, fraction)), fraction)
-
-    def errors(self, codes: np.ndarray, fraction: np.ndarray) -> np.ndarray:
-        """``E[(sum(w x) - sum(v q))**2]`` of each output channel, of inputs of one part: float64.
-
-        Up to what no weights change; parts of a larger layer's inputs are taken as uncorrelated.
-        """
-        values = np.ldexp(codes.astype(np.float64), -fraction[:, None, None, None])
-        values = values.reshape(self.weight.shape)
-        total = np.zeros(self.weight.shape[:2])
-        for part, (qq, xq) in zip(self.parts, self.moments, strict=True):
-            v, w = values[:, :, part], self.weight[:, :, part]
-            total += np.einsum("gon,gon->go", v @ qq - 2 * (w @ xq), v)
-            best = np.linalg.solve(
-                qq + self.ridge[:, :, None] * np.eye(qq.shape[1]), (w @ xq).transpose(0, 2, 1)
-            ).transpose(0, 2, 1)
-            total += np.einsum("gon,gon->go", w @ xq, best)
-        return total.reshape(-1)
 
     def _fractions(self, largest: int | np.ndarray, nearest: Nearest) -> np.ndarray:
         """Fraction of each channel, int64 (groups, outputs of a group, 1)."""
