@@ -54,7 +54,7 @@ def compile(graph: QuantizedGraph, architecture: Architecture | str | Path) -> P
             runs=end - first,
             runs_done=end,
             macs=layer.macs if isinstance(layer, QConv) else 0,
-            passes=emitter.passes.get(owner, 0),
+            passes=emitter.passes(owner),
             cycles=cycles.layers.get(owner, 0),
         )
         for owner, (layer, (first, end)) in enumerate(zip(graph.layers, ends))

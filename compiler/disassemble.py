@@ -25,7 +25,7 @@ def disassemble(program: Program) -> str:
             sources = ", ".join(record.inputs)
             lines += [
                 "",
-                f"; layer {layer} {record.name}: {record.kind} of {sources}, {record.passes} "
+                f"; layer {layer} {record.name}: {record.kind} of {sources}, {record.passes:g} "
                 f"passes, {record.cycles} cycles",
                 f"; makes {describe(record.output)}",
             ]

@@ -1,6 +1,6 @@
 """The growing program: instructions, weight and parameter images."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -62,7 +62,7 @@ class Emitter:
         self.limits = limits or {}
         self.instructions: list[int] = []
         self.runs = 0
-        self.passes: dict[int, int] = {}
+        self.work: dict[int, tuple[int, int]] = {}
         self.owner = 0
         self.name = "input"
         self.used = {"weight_words": 0, "parameter_words": 0, "instruction_words": 0}
@@ -176,15 +176,19 @@ class Emitter:
             self.shifts[shift] = self.add_parameters(words)
         return self.shifts[shift]
 
-    def run(self, path: Path, signed: bool, passes: Iterable[int]) -> None:
-        """Set the passes' shifts and start a run."""
-        count = 0
+    def run(self, path: Path, signed: bool, passes: Sequence[int], words: int) -> None:
+        """Set the passes' shifts and start a run that makes so many words of its output."""
         for index, shift in enumerate(passes):
             self.set(Opcode.PASS, index=index, shift=shift)
-            count += 1
-        self.passes[self.owner] = count
+        done, rounds = self.work.get(self.owner, (0, 0))
+        self.work[self.owner] = done + words, rounds + words * len(passes)
         self.append(Opcode.RUN, {"path": path, "signed": int(signed), "layer": self.owner})
         self.runs += 1
+
+    def passes(self, owner: int) -> float:
+        """Mean passes of the words that a layer's runs make; 0 without runs."""
+        words, rounds = self.work.get(owner, (1, 0))
+        return rounds / words
 
     def finish(self) -> None:
         """``HALT``. Errors: :class:`NoMulError` for each memory that is too small."""

@@ -88,7 +88,7 @@ def convolution(emitter: Emitter, layer: QConv, mapper: Mapper) -> None:
         emitter.walk(Nest.PARAMETER, run.tile.parameters(first_parameter))
         emitter.set(Opcode.ENGINE, settings=encode_fields(settings, run.settings))
         emitter.outputs(run.tile, mapped.output, mapped.residual)
-        emitter.run(Path.ENGINE, source.format.signed, mapped.passes)
+        emitter.run(Path.ENGINE, source.format.signed, run.passes, run.tile.outputs)
 
 
 def max_pool(emitter: Emitter, layer: QMaxPool) -> None:
@@ -215,7 +215,7 @@ def bypass(
     words = Level(tile.members), Level(tile.word_columns), Level(tile.rows), Level(tile.groups)
     emitter.walk(Nest.PARAMETER, Walk(words, emitter.shift_parameter(shift)))
     emitter.outputs(tile, output, residual)
-    emitter.run(Path.BYPASS, source.format.signed, (0,))
+    emitter.run(Path.BYPASS, source.format.signed, (0,), tile.outputs)
 
 
 LOWERINGS: dict[type[QLayer], Callable] = {

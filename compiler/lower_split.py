@@ -217,7 +217,7 @@ def convolution(emitter: Emitter, layer: QConv, mapper: Mapper) -> None:
         emitter.walk(Nest.PARAMETER, run.tile.parameters(first_parameter))
         emitter.set(Opcode.ENGINE, settings=encode_fields(settings, run.settings))
         place.outputs(run.tile, output, mapped.residual)
-        emitter.run(Path.ENGINE, place.source.format.signed, mapped.passes)
+        emitter.run(Path.ENGINE, place.source.format.signed, run.passes, run.tile.outputs)
 
 
 def max_pool(emitter: Emitter, layer: QMaxPool) -> None:
@@ -325,7 +325,7 @@ def bypass(
     emitter.walk(Nest.SUM, Walk((Level(1), Level(window), Level(1), Level(tile.words))))
     emitter.walk(Nest.PARAMETER, parameters)
     place.outputs(tile, place.output, place.residual)
-    emitter.run(Path.BYPASS, place.source.format.signed, (0,))
+    emitter.run(Path.BYPASS, place.source.format.signed, (0,), tile.outputs)
 
 
 def uniform_parameters(place: Place, view: PlacedTensor, shift: int) -> tuple[int, int]:

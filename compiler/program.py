@@ -34,8 +34,8 @@ class LayerRecord:
     runs_done : int
     macs : int
         Multiply-accumulates of an image, those with padding included; 0 without weights.
-    passes : int
-        Passes of its last run; 0 without runs.
+    passes : float
+        Of its weights, the mean over all outputs, whose passes may differ; 0 without runs.
     cycles : int
         Predicted cycles, see :class:`~compiler.cycles.Cycles`.
     """
@@ -48,7 +48,7 @@ class LayerRecord:
     runs: int
     runs_done: int
     macs: int
-    passes: int
+    passes: float
     cycles: int
 
     def busy(self, macs_per_cycle: int) -> float:

@@ -16,12 +16,15 @@ class Tile:
     Parameters
     ----------
     row, rows, column, columns : int
-        First position and size in the map; all blocks.
+        First position and size in the map.
     blocks : int
+        How many; all, or those from ``block`` on.
     split : int
         Blocks of a word of sums: member m is block ``m % split`` of pixel ``m // split``.
     pixels : int
         Neighbouring columns of a word of sums.
+    block : int
+        The first, a multiple of ``split``.
     """
 
     row: int
@@ -31,6 +34,7 @@ class Tile:
     blocks: int
     split: int
     pixels: int
+    block: int = 0
 
     @property
     def members(self) -> int:
@@ -51,6 +55,11 @@ class Tile:
     def words(self) -> int:
         """Words of sums of the box."""
         return self.rows * self.word_columns * self.groups
+
+    @property
+    def outputs(self) -> int:
+        """Feature words of the box."""
+        return self.rows * self.columns * self.blocks
 
     @property
     def tail(self) -> tuple[int, int]:
@@ -82,11 +91,14 @@ class Tile:
                 Level(self.rows, width * pitch),
                 Level(self.groups, self.split),
             ),
-            tensor.address + (self.row * width + self.column) * pitch,
+            tensor.address + (self.row * width + self.column) * pitch + self.block,
         )
 
     def parameters(self, first: int) -> Walk:
-        """The words of the blocks' parameters, in the order of :meth:`walk`."""
+        """The words of the blocks' parameters, in the order of :meth:`walk`.
+
+        ``first`` is that of the layer's first block.
+        """
         return Walk(
             (
                 Level(self.split, 1),
@@ -94,7 +106,7 @@ class Tile:
                 Level(self.rows * self.word_columns),
                 Level(self.groups, self.split),
             ),
-            first,
+            first + self.block,
         )
 
 

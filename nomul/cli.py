@@ -12,6 +12,7 @@ VERBS = {
     "demo": "Train, quantize, compile, verify and synthesize a small CNN.",
     "train": "Train a network, float or with weights of powers of two.",
     "quantize": "Quantize a trained network to integers.",
+    "allocate": "Give every channel its width within a budget of bits or cycles.",
     "compile": "Compile a quantized network for a machine.",
     "run": "Run a network on images.",
     "verify": "Check every stage of the chain against the one before it.",

@@ -15,13 +15,15 @@ from matplotlib.figure import Figure
 from compiler.model.search import Found
 from compiler.program import Program
 from nomul.layers import QuantizedRow
+from quant.allocation.allocation import Allocation
+from quant.allocation.tables import WIDTHS
 from quant.files import write_bytes
 from quant.graph import Conv, Graph
 from quant.histogram import Histogram
 from quant.numbers import Format
 from quant.quantized import QConv, QuantizedGraph
 
-__all__ = ["plot_cycles", "plot_front", "plot_quantization"]
+__all__ = ["plot_allocation", "plot_cycles", "plot_front", "plot_quantization"]
 
 BLUE, GREY, ORANGE = "#2f6db0", "#c3c9d1", "#b8651b"
 COLORS = (BLUE, ORANGE, "#5a8f3c", "#7a5195")
@@ -143,6 +145,39 @@ def plot_front(path: Path, found: list[Found], title: str, clock_mhz: float) -> 
     axes.set(xscale="log", yscale="log", xlabel="look-up tables", ylabel="ms an image", title=title)
     axes.grid(color=GREY, linewidth=0.5)
     axes.legend(frameon=False)
+    save(figure, path)
+
+
+def plot_allocation(path: Path, name: str, found: Allocation) -> None:
+    """Bits of each layer on average, and of each output channel, the widest first."""
+    names = list(found.bits)
+    figure, (left, right) = plt.subplots(
+        1,
+        2,
+        figsize=(11, max(3.5, 1.2 + ROW_INCHES * len(names))),
+        layout="constrained",
+        sharey=True,
+        width_ratios=(2, 5),
+    )
+    left.barh(names, [found.bits[layer].mean() for layer in names], color=BLUE)
+    left.axvline(found.mean, color=ORANGE, linewidth=1)
+    left.set(xlabel="mean bits", title=f"{name}: {found.mean:.2f} bits, {found.bytes:,} bytes")
+    cells = np.full((len(names), 100), np.nan)
+    for row, layer in enumerate(names):
+        bits = np.sort(found.bits[layer])[::-1]
+        cells[row] = bits[np.arange(100) * len(bits) // 100]
+    colours = plt.get_cmap("viridis", len(WIDTHS))
+    image = right.imshow(
+        cells,
+        aspect="auto",
+        cmap=colours,
+        vmin=WIDTHS[0] - 0.5,
+        vmax=WIDTHS[-1] + 0.5,
+        interpolation="nearest",
+        extent=(0, 100, len(names) - 0.5, -0.5),
+    )
+    figure.colorbar(image, ax=right, label="bits", ticks=WIDTHS)
+    right.set(xlabel="output channels, %", title="Bits of each channel, sorted")
     save(figure, path)
 
 

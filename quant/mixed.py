@@ -56,7 +56,11 @@ class MixedScheme:
     def activations(self, tensor: str) -> Activations:
         """The codes of a tensor."""
         width = self.widths.get(tensor)
-        return self.scheme.activations if width is None else find_scheme(f"int{width}").activations
+        return (
+            self.scheme.activations_of(tensor)
+            if width is None
+            else find_scheme(f"int{width}").activations
+        )
 
     def check(self, tensors: Collection[str], weights: Collection[str]) -> None:
         """Refuse widths of what the network does not have.

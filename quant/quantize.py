@@ -21,7 +21,7 @@ from quant.quantized import QConv, QLayer, QuantizedGraph
 from quant.radix import find_search
 from quant.reference import run_layer, storage
 from quant.rounding import Rounding
-from quant.schemes import find_scheme
+from quant.schemes import Scheme, find_scheme
 from quant.widths import SUMS, width_of
 
 __all__ = ["quantize"]
@@ -32,7 +32,7 @@ Progress = Callable[[int, int | None, str], None]
 def quantize(
     graph: Graph,
     images: np.ndarray | Iterable[np.ndarray] | Observations,
-    scheme: str = "int8",
+    scheme: str | Scheme = "int8",
     calibration: str = "mse",
     bias_correction: bool = True,
     progress: Progress | None = None,
@@ -50,9 +50,9 @@ def quantize(
     images : float32 (images, channels, height, width), or an iterable of such batches
         Preprocessed training images in random order; or what :func:`quant.calibrate.observe` saw
         on them.
-    scheme : str
+    scheme : str or Scheme
         Quantizer of weights and activations: ``int8``, ``log4``, ``w4r+``, ``log5a4``, ...
-        (:mod:`quant.schemes`).
+        (:mod:`quant.schemes`), or one that is made already.
     calibration : str
         How the fractions of tensors are chosen: ``mse``, ``min-max``, ``percentile``, ``kl``
         (:mod:`quant.calibrate`).
@@ -73,7 +73,8 @@ def quantize(
     Errors: :class:`~quant.errors.NoMulError` for an unknown scheme, method, rounding or tensor,
     and for images that are missing, of the wrong shape or type, or not finite.
     """
-    chosen, method = MixedScheme(find_scheme(scheme), widths or {}), find_method(calibration)
+    found = find_scheme(scheme) if isinstance(scheme, str) else scheme
+    chosen, method = MixedScheme(found, widths or {}), find_method(calibration)
     roundings = Rounding(rounding, seed)
     search = find_search(radix) if radix is not None else None
     observed = images if isinstance(images, Observations) else observe(graph, images, progress)

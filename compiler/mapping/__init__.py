@@ -84,8 +84,8 @@ class Convolution:
 class EngineRun:
     """One run of the engine: nests, the engine's settings and the outputs that it makes.
 
-    The walk ``weights`` counts from the first weight word of the layer; ``tile`` has all blocks of
-    the output.
+    The walk ``weights`` counts from the first weight word of the layer; ``passes`` are the left
+    shift of each pass. The tiles of all runs of a layer have the same ``split``.
     """
 
     activations: Walk
@@ -94,6 +94,7 @@ class EngineRun:
     sums: Walk
     settings: dict[str, int]
     tile: Tile
+    passes: tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -105,8 +106,6 @@ class Mapping:
     input, output, residual : PlacedTensor
         The convolution's, or the same words seen with other rows and columns.
     weights : uint32 [words, pieces]
-    passes : tuple of int
-        Left shift of each pass.
     correction : int64 [blocks, lanes]
         What the engine's sums have too much, for each slot of the output; goes off the bias.
     runs : tuple of EngineRun
@@ -116,7 +115,6 @@ class Mapping:
     output: PlacedTensor
     residual: PlacedTensor | None
     weights: np.ndarray
-    passes: tuple[int, ...]
     correction: np.ndarray
     runs: tuple[EngineRun, ...]
 

@@ -196,9 +196,8 @@ def map_with(passes: Passes, architecture: Architecture, convolution: Convolutio
         output=convolution.output,
         residual=convolution.residual,
         weights=words,
-        passes=tuple(shifts),
         correction=correction,
-        runs=tuple(engine_run(config, plan, tile, parts) for tile, parts in boxes),
+        runs=tuple(engine_run(config, plan, tile, parts, shifts) for tile, parts in boxes),
     )
 
 
@@ -242,7 +241,9 @@ def plans(
                     yield dataclasses.replace(plan, rows=rows)
 
 
-def engine_run(config: ConvolverConfig, plan: Plan, tile: Tile, parts: int) -> EngineRun:
+def engine_run(
+    config: ConvolverConfig, plan: Plan, tile: Tile, parts: int, shifts: list[int]
+) -> EngineRun:
     """Nests of the run that makes a tile of the output in parts of equal size."""
     convolution, reads, sweep = plan.convolution, plan.reads, plan.sweep
     tensor, window = convolution.input, convolution.window
@@ -291,6 +292,7 @@ def engine_run(config: ConvolverConfig, plan: Plan, tile: Tile, parts: int) -> E
             "skip_columns": sweep.skip_columns,
         },
         tile,
+        tuple(shifts),
     )
 
 

@@ -7,7 +7,8 @@ blocks. The positions of a part of the map pass by one tile of weights while the
 map is worked off in several parts so that the post-processing of one goes on beside the sums of
 the next, and little of it is left behind the last.
 
-Of all ways to share the column groups between blocks and pixels (``split``), to read the input
+Of all ways to share the column groups between blocks and pixels (``split``), to divide the blocks
+by the passes that their weights need (:mod:`compiler.mapping.segments`), to read the input
 (:mod:`compiler.mapping.reading`) and to divide the map, that with the fewest cycles is taken.
 
 A convolution with groups is dense within the input blocks that a block of outputs reads, with zero
@@ -17,6 +18,8 @@ weights between the groups. Which blocks are read must be affine in the block of
 import dataclasses
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
+from operator import itemgetter
 from typing import Protocol
 
 import numpy as np
@@ -33,13 +36,23 @@ from compiler.mapping import (
 )
 from compiler.mapping.flat import flattened
 from compiler.mapping.reading import InputBlocks, Reading, readings
+from compiler.mapping.segments import Segment, segmentations
 from compiler.mapping.weights import Coding, weight_tiles
 from compiler.nest import Level, Vector, Walk
 from compiler.tiles import Tile
 from rtl.architecture import Architecture
 from rtl.isa import LEVELS, Nest
 
-__all__ = ["Columns", "Encoder", "map_with", "outline_with", "plans", "tile_timing", "ways"]
+__all__ = [
+    "Columns",
+    "Encoder",
+    "map_with",
+    "outline_with",
+    "plans",
+    "splits",
+    "tile_timing",
+    "ways",
+]
 
 
 class Columns(Protocol):
@@ -89,7 +102,8 @@ class Plan:
     convolution : Convolution
     reads : InputBlocks
     reading : Reading
-    passes : int
+    segment : Segment
+        The blocks that it is for.
     kept : bool
         Whether one tile serves all steps of a pass.
     split, pixels : int
@@ -101,11 +115,16 @@ class Plan:
     convolution: Convolution
     reads: InputBlocks
     reading: Reading
-    passes: int
+    segment: Segment
     kept: bool
     split: int
     pixels: int
     rows: int
+
+    @property
+    def passes(self) -> int:
+        """Passes of each weight."""
+        return self.segment.passes
 
     @property
     def rounds(self) -> int:
@@ -130,15 +149,15 @@ class Plan:
             high = min(rows * parts, height - row)
             for column in range(0, width, columns):
                 wide = min(columns, width - column)
-                blocks = output.layout.blocks
-                tile = Tile(row, high, column, wide, blocks, self.split, self.pixels)
+                first, blocks = self.segment.first, self.segment.blocks
+                tile = Tile(row, high, column, wide, blocks, self.split, self.pixels, first)
                 yield tile, max(1, high // rows)
 
     @property
     def loops(self) -> int:
         """Loops over activations besides that over the parts of the map."""
         counts = [level.count for level in self.reading.levels]
-        blocks = -(-self.convolution.output.layout.blocks // self.split)
+        blocks = -(-self.segment.blocks // self.split)
         return sum(count > 1 for count in [*counts, self.passes, blocks]) + 2
 
     def estimate(self, config: Columns, accumulators: int) -> int:
@@ -166,27 +185,39 @@ def map_with(encoder: Encoder, architecture: Architecture, convolution: Convolut
     """
     config: Columns = architecture.engine_config
     convolution = flattened(convolution)
-    coding = encoder(architecture, convolution.name, convolution.weight)
-    shifts = coding.shifts
     accumulators = architecture.memory.accumulator_words
-    plan = min(
-        plans(config, convolution, len(shifts), accumulators),
-        key=lambda plan: plan.estimate(config, accumulators),
+    chosen = best_plans(
+        config,
+        convolution,
+        partial(encoder, architecture, convolution.name),
+        accumulators,
     )
-    words, correction = weight_tiles(
-        config.vector_words, convolution, coding, plan.reads, plan.reading, plan.split, plan.kept
-    )
+    words, corrections, runs, first_word = [], [], [], 0
+    for plan in chosen:
+        segment = plan.segment
+        image, correction = weight_tiles(
+            config.vector_words,
+            convolution,
+            segment.coding,
+            plan.reads,
+            plan.reading,
+            plan.split,
+            plan.kept,
+            segment.first,
+            segment.blocks,
+        )
+        for tile, parts in plan.boxes(accumulators):
+            runs.append(engine_run(config, plan, tile, parts, first_word))
+        words.append(image)
+        corrections.append(correction)
+        first_word += len(image)
     return Mapping(
         input=convolution.input,
         output=convolution.output,
         residual=convolution.residual,
-        weights=words,
-        passes=tuple(shifts),
-        correction=correction,
-        runs=tuple(
-            engine_run(config, plan, tile, parts, coding.settings)
-            for tile, parts in plan.boxes(accumulators)
-        ),
+        weights=np.concatenate(words),
+        correction=np.concatenate(corrections),
+        runs=tuple(runs),
     )
 
 
@@ -215,23 +246,50 @@ def ways(config: Columns, convolution: Convolution, uniform: bool) -> list[Way]:
     ]
 
 
+def best_plans(
+    config: Columns,
+    convolution: Convolution,
+    encode: Callable[[np.ndarray], Coding],
+    accumulators: int,
+) -> list[Plan]:
+    """The plan of each segment, of the way to share the groups and to divide that is fastest."""
+    reads = InputBlocks.of(convolution)
+    found: list[tuple[int, list[Plan]]] = []
+    for split in splits(config, convolution, reads):
+        for segments in segmentations(encode, convolution, split):
+            total, chosen = 0, []
+            for segment in segments:
+                ways = plans(config, convolution, reads, segment, split, accumulators)
+                cycles, plan = min(
+                    ((plan.estimate(config, accumulators), plan) for plan in ways),
+                    key=itemgetter(0),
+                )
+                total += cycles
+                chosen.append(plan)
+            found.append((total, chosen))
+    return min(found, key=itemgetter(0))[1]
+
+
 def plans(
-    config: Columns, convolution: Convolution, passes: int, accumulators: int
+    config: Columns,
+    convolution: Convolution,
+    reads: InputBlocks,
+    segment: Segment,
+    split: int,
+    accumulators: int,
 ) -> Iterator[Plan]:
-    """All ways to do a convolution that are worth a look."""
+    """All ways to do a segment of a convolution in groups of ``split`` blocks."""
     _, height, width = convolution.output.shape
     weight = convolution.weight
     uniform = bool((weight == weight[:, :, :1, :1]).all())
-    reads = InputBlocks.of(convolution)
-    for split in splits(config, convolution, reads):
-        pixels = config.groups // split
-        for reading in readings(convolution, reads, config.vector_words):
-            kept = uniform and reading.alike
-            plan = Plan(convolution, reads, reading, passes, kept, split, pixels, 1)
-            limit = plan.limit if plan.rounds == 1 else min(plan.limit, accumulators)
-            largest = max(1, min(height, limit // -(-width // pixels)))
-            for rows in range(1, largest + 1):
-                yield dataclasses.replace(plan, rows=rows)
+    pixels = config.groups // split
+    for reading in readings(convolution, reads, config.vector_words):
+        kept = uniform and reading.alike
+        plan = Plan(convolution, reads, reading, segment, kept, split, pixels, 1)
+        limit = plan.limit if plan.rounds == 1 else min(plan.limit, accumulators)
+        largest = max(1, min(height, limit // -(-width // pixels)))
+        for rows in range(1, largest + 1):
+            yield dataclasses.replace(plan, rows=rows)
 
 
 def splits(config: Columns, convolution: Convolution, reads: InputBlocks) -> Iterator[int]:
@@ -248,10 +306,11 @@ def splits(config: Columns, convolution: Convolution, reads: InputBlocks) -> Ite
             yield split
 
 
-def engine_run(
-    config: Columns, plan: Plan, tile: Tile, parts: int, settings: dict[str, int]
-) -> EngineRun:
-    """Nests of the run that makes a tile of the output in parts of equal size."""
+def engine_run(config: Columns, plan: Plan, tile: Tile, parts: int, first_word: int) -> EngineRun:
+    """Nests of the run that makes a tile of the output in parts of equal size.
+
+    ``first_word`` is the first of the segment's weights among the layer's.
+    """
     convolution, reads, reading = plan.convolution, plan.reads, plan.reading
     tensor, window = convolution.input, convolution.window
     stride, pitch = window.stride, tensor.pitch
@@ -267,7 +326,7 @@ def engine_run(
         Level(tile.groups, tile.split * reads.stride, column=tile.split * reads.stride),
     )
     row = tile.row * stride[0] - window.padding[0]
-    column = (tile.column * stride[1] - window.padding[1]) * pitch + reads.first
+    column = (tile.column * stride[1] - window.padding[1]) * pitch + reads.start(tile.block)
     activations = Walk(
         tuple(level for level in levels if level.count > 1),
         tensor.address + row * row_words + column,
@@ -285,7 +344,7 @@ def engine_run(
     return EngineRun(
         activations,
         vector,
-        Walk((Level(words, 1), Level(parts), Level(tile.groups, words))),
+        Walk((Level(words, 1), Level(parts), Level(tile.groups, words)), first_word),
         Walk(
             (
                 Level(positions, 1 if plan.rounds > 1 else 0),
@@ -298,7 +357,8 @@ def engine_run(
             "last_vector": positions * (reading.steps if plan.kept else 1) - 1,
             "signed": int(tensor.format.signed),
             "split": tile.split.bit_length() - 1,
-            **settings,
+            **plan.segment.coding.settings,
         },
         tile,
+        tuple(plan.segment.coding.shifts),
     )

@@ -18,7 +18,8 @@ from compiler.mapping import Convolution, EngineRun, Mapping, Timing
 from compiler.mapping.flat import flattened
 from compiler.mapping.gemm import Plan, tile_timing
 from compiler.mapping.reading import InputBlocks, Reading, readings
-from compiler.mapping.weights import block_tiles
+from compiler.mapping.segments import Segment
+from compiler.mapping.weights import Coding, block_tiles
 from compiler.nest import Level, Vector, Walk
 from compiler.rewrite import unfolding_of
 from compiler.settings import Run
@@ -60,7 +61,6 @@ def map_convolution(architecture: Architecture, convolution: Convolution) -> Map
         output=convolution.output,
         residual=convolution.residual,
         weights=weight_words(config.lanes, plan, parts),
-        passes=(0,),
         correction=np.zeros((convolution.output.layout.blocks, plan_lanes(plan)), np.int64),
         runs=tuple(engine_run(config, plan, *box) for box in plan.boxes(accumulators)),
     )
@@ -84,12 +84,15 @@ def plans(convolution: Convolution, parts: int, accumulators: int) -> Iterator[P
     weight = convolution.weight
     uniform = bool((weight == weight[:, :, :1, :1]).all())
     reads = InputBlocks.of(convolution)
+    # All blocks, in one pass: weights are multiplied by as they are.
+    whole = Coding([0], None, 0, np.asarray, np.zeros_like, FIELD)
+    segment = Segment(0, convolution.output.layout.blocks, whole)
     for plain in readings(convolution, reads, 1):
         # A tile that serves all steps needs their loops within that of the parts.
         loops = sum(count > 1 for count in (height, width, *(x.count for x in plain.levels)))
         kept = uniform and plain.alike and (parts == 1 or loops < INNER)
         reading = in_parts(plain, parts)
-        plan = PartsPlan(convolution, reads, reading, 1, kept, 1, 1, 1)
+        plan = PartsPlan(convolution, reads, reading, segment, kept, 1, 1, 1)
         limit = plan.limit if plan.rounds == 1 else min(plan.limit, accumulators)
         for rows in range(1, max(1, min(height, limit // width)) + 1):
             yield dataclasses.replace(plan, rows=rows)
@@ -120,8 +123,11 @@ def weight_words(fields: int, plan: Plan, parts: int) -> np.ndarray:
     )
     weight = convolution.weight.astype(np.int64)[None]
     words = []
-    for block in range(convolution.output.layout.blocks):
-        tiles = block_tiles(inputs, convolution, weight, plan.reads, one, block)[0]
+    for block, channels in enumerate(
+        np.array(convolution.output.layout.slots).reshape(-1, outputs)
+    ):
+        own = weight[:, channels[channels >= 0]]
+        tiles = block_tiles(inputs, convolution, own, channels, plan.reads, one, block)[0]
         tiles = tiles[:1] if plan.kept else tiles
         # step, output field and part, input field and part: to step, input part, output field,
         # input field, output part.
@@ -177,6 +183,7 @@ def engine_run(config: MultiwidthConfig, plan: Plan, tile: Tile, parts: int) -> 
         ),
         {"last_vector": positions * reading.steps // tiles - 1},
         tile,
+        (0,),
     )
 
 

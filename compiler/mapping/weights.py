@@ -20,9 +20,9 @@ class Coding:
     ----------
     shifts : list of int
         Left shift of each pass.
-    parts : int64 [passes, outputs, inputs / groups, rows, columns], optional
-        Weights of each pass; their sum, each shifted, are the layer's. None for a mapping whose
-        image is never used.
+    parts : int64 [passes, *shape of the weights], optional
+        Weights of each pass; their sum, each shifted, are those that were coded. None for a mapping
+        whose image is never used.
     bits : int
         Width of a code.
     encode : function
@@ -51,8 +51,10 @@ def weight_tiles(
     reading: Reading,
     split: int,
     kept: bool,
+    first: int,
+    blocks: int,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The image of a layer's weights, and what the engine's sums have too much.
+    """The image of some blocks' weights, and what the engine's sums have too much.
 
     Parameters
     ----------
@@ -60,11 +62,14 @@ def weight_tiles(
         Words of a vector.
     convolution : Convolution
     coding : Coding
+        Of the weights of the blocks' channels, in the order of their lanes.
     reads, reading : which words a vector holds
     split : int
         Blocks of a tile, whose columns stand one after another.
     kept : bool
         Whether one tile serves all steps of a pass.
+    first, blocks : int
+        The first block and how many.
 
     Returns
     -------
@@ -73,16 +78,23 @@ def weight_tiles(
     """
     layout = convolution.output.layout
     lanes, operands = layout.lanes, layout.lanes * vector_words
-    words, correction = [], np.zeros((layout.blocks, lanes), np.int64)
+    words, correction = [], np.zeros((blocks, lanes), np.int64)
     steps = 1 if kept else reading.steps
     if coding.parts is None:
-        tiles_of_words = -(-layout.blocks // split) * len(coding.shifts) * steps
+        tiles_of_words = -(-blocks // split) * len(coding.shifts) * steps
         return blank_image(tiles_of_words * split * lanes), correction
-    for first in range(0, layout.blocks, split):
+    channels = np.array(layout.slots).reshape(-1, lanes)[first : first + blocks]
+    # Position of each lane's channel among those that are coded.
+    place = (np.cumsum(channels >= 0) - 1).reshape(channels.shape)
+    for start in range(0, blocks, split):
         tiles = np.zeros((len(coding.shifts), steps, split, lanes, operands), np.int64)
-        for block in range(first, min(first + split, layout.blocks)):
-            dense = block_tiles(operands, convolution, coding.parts, reads, reading, block)
-            tiles[:, :, block - first] = dense[:, :1] if kept else dense
+        for block in range(start, min(start + split, blocks)):
+            used = channels[block] >= 0
+            own = coding.parts[:, place[block][used]]
+            dense = block_tiles(
+                operands, convolution, own, channels[block], reads, reading, first + block
+            )
+            tiles[:, :, block - start] = dense[:, :1] if kept else dense
             excess = coding.excess(dense)
             if convolution.input.format.signed:
                 excess = excess + (dense << coding.activation_bits - 1)
@@ -101,22 +113,25 @@ def block_tiles(
     operands: int,
     convolution: Convolution,
     weights: np.ndarray,
+    channels: np.ndarray,
     reads: InputBlocks,
     reading: Reading,
     block: int,
 ) -> np.ndarray:
-    """Tiles of one block of outputs: int64 [passes, steps, output lanes, vector lanes]."""
-    source, target = convolution.input.layout, convolution.output.layout
-    lanes, outputs, group_inputs = source.lanes, target.lanes, weights.shape[2]
-    group_outputs = weights.shape[1] // convolution.groups
+    """Tiles of one block of outputs: int64 [passes, steps, output lanes, vector lanes].
+
+    ``channels`` are those of its lanes, -1 for none, and ``weights`` theirs, lane by lane.
+    """
+    source = convolution.input.layout
+    lanes, outputs, group_inputs = source.lanes, len(channels), weights.shape[2]
+    group_outputs = len(convolution.weight) // convolution.groups
     passes, (rows, columns) = len(weights), convolution.window.kernel
     first = (reads.first + block * reads.stride) * lanes
     dense = np.zeros((passes, outputs, reads.count * lanes, rows, columns), np.int64)
-    for lane, channel in enumerate(np.array(target.slots).reshape(-1, outputs)[block]):
-        if channel >= 0:
-            start = channel // group_outputs * group_inputs
-            place = source.place[start : start + group_inputs] - first
-            dense[:, lane, place] = weights[:, channel]
+    for row, lane in enumerate(np.flatnonzero(channels >= 0)):
+        start = channels[lane] // group_outputs * group_inputs
+        place = source.place[start : start + group_inputs] - first
+        dense[:, lane, place] = weights[:, row]
     # block, row, column, pass, output lane, input lane
     dense = dense.reshape(passes, outputs, reads.count, lanes, rows, columns)
     dense = dense.transpose(2, 4, 5, 0, 1, 3)

@@ -99,6 +99,10 @@ class Scheme(ABC):
         self.name = name
         self.activations = activations
 
+    def activations_of(self, tensor: str) -> Activations:
+        """Codes of a tensor: those of all, where a scheme does not tell them apart."""
+        return self.activations
+
     @abstractmethod
     def quantize_weights(self, conv: Conv, inputs: LayerInputs) -> tuple[np.ndarray, np.ndarray]:
         """Weight codes, int32 of the weight's shape, and weight fraction, int32 (outputs,).

@@ -68,7 +68,7 @@ def test_mapping():
     task = convolution(weight, Window(), size=(6, 6), lanes=20, signed=False)
     mapped = map_convolution(WIDE, task)
     (run,) = mapped.runs
-    assert mapped.passes == (0,) and not mapped.correction.any()
+    assert run.passes == (0,) and not mapped.correction.any()
     book = np.concatenate([[0], Conv5x5.values(run.settings)])
     words = unpack(mapped.weights, 2, 40)
     assert np.array_equal(book[words], weight[:, :, 0, 0])
