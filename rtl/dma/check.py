@@ -69,6 +69,7 @@ class Checker(wiring.Component):
         The buffer whose ``base`` and ``size`` are asked for.
     base, size : In
         In beats, from the second cycle after ``index`` on.
+    idle : Out(1)
     """
 
     def __init__(self, config: DmaConfig) -> None:
@@ -81,6 +82,7 @@ class Checker(wiring.Component):
                 "index": Out((config.buffers - 1).bit_length()),
                 "base": In(address_bits),
                 "size": In(address_bits),
+                "idle": Out(1),
             }
         )
 
@@ -122,7 +124,7 @@ class Checker(wiring.Component):
         m.d.comb += buffer_end.eq(self.base + self.size)
         with m.FSM():
             with m.State("TAKE"):
-                m.d.comb += self.i.ready.eq(1)
+                m.d.comb += [self.i.ready.eq(1), self.idle.eq(1)]
                 m.d.sync += transfer.eq(self.i.p)
                 with m.If(self.i.valid):
                     m.next = "BEGIN"
