@@ -2,9 +2,9 @@
 
 from amaranth.hdl import Module, Signal
 from amaranth.lib import data, stream, wiring
-from amaranth.lib.fifo import SyncFIFOBuffered
 from amaranth.lib.wiring import In, Out
 
+from rtl.axi.elastic import Elastic
 from rtl.axi.signatures import AxiConfig, AxiRead
 
 __all__ = ["INCR", "MODIFIABLE", "ReadMaster", "burst_layout"]
@@ -25,12 +25,12 @@ def burst_layout(config: AxiConfig) -> data.StructLayout:
 class ReadMaster(wiring.Component):
     """Reads bursts, in order.
 
-    Up to ``outstanding`` bursts are asked for and unanswered. Throughput one beat a cycle; beats
-    wait in a queue of four, so ``o`` may hold them back, and the bus then waits. Latency 2 from a
-    burst to ARVALID at the earliest, 2 from a beat on the bus to ``o``.
+    Up to ``outstanding`` bursts are asked for and unanswered. Throughput a beat a cycle, and a burst
+    in two; ``o`` may hold beats back, and the bus then waits. Latency 1 from a burst to ARVALID, 1
+    from a beat on the bus to ``o``.
 
-    A beat with an error (RRESP SLVERR or DECERR) does not go to ``o``; ``failed`` is high in its
-    cycle. While ``stop`` is high, no burst is taken; those asked for are read to their end, and
+    A beat with an error (RRESP SLVERR or DECERR) does not go to ``o``; ``failed`` is high while
+    it is offered. While ``stop`` is high, no burst is taken; those asked for are read to their end, and
     their beats are dropped. With ``idle`` high, nothing is under way on the bus.
 
     Parameters
@@ -66,13 +66,11 @@ class ReadMaster(wiring.Component):
         m = Module()
         config, axi, burst = self.config, self.axi, self.burst
         outstanding = Signal(range(config.outstanding + 1))
-        asked, answered = Signal(), Signal()
+        asked, answered, room = Signal(), Signal(), Signal()
 
         # Ask: an address stays until it is taken.
         m.d.comb += [
-            burst.ready.eq(
-                (~axi.arvalid | axi.arready) & (outstanding != config.outstanding) & ~self.stop
-            ),
+            burst.ready.eq((~axi.arvalid | axi.arready) & room & ~self.stop),
             asked.eq(burst.valid & burst.ready),
             axi.arid.eq(0),
             axi.arsize.eq(config.beat_shift),
@@ -89,18 +87,20 @@ class ReadMaster(wiring.Component):
             ]
 
         # Answer: the last beat of a burst frees its place.
-        m.submodules.beats = beats = SyncFIFOBuffered(width=config.data_bits, depth=5)
+        m.submodules.beats = beats = Elastic(config.data_bits)
+        wiring.connect(m, beats.o, wiring.flipped(self.o))
         m.d.comb += [
-            axi.rready.eq(beats.w_rdy | self.stop),
+            axi.rready.eq(beats.i.ready | self.stop),
             answered.eq(axi.rvalid & axi.rready & axi.rlast),
-            beats.w_data.eq(axi.rdata),
-            beats.w_en.eq(axi.rvalid & ~axi.rresp[1] & ~self.stop),
-            self.failed.eq(axi.rvalid & axi.rready & axi.rresp[1]),
+            beats.i.payload.eq(axi.rdata),
+            beats.i.valid.eq(axi.rvalid & ~axi.rresp[1] & ~self.stop),
+            self.failed.eq(axi.rvalid & axi.rresp[1]),
             self.response.eq(axi.rresp),
-            self.o.payload.eq(beats.r_data),
-            self.o.valid.eq(beats.r_rdy),
-            beats.r_en.eq(self.o.ready),
             self.idle.eq(outstanding == 0),
         ]
-        m.d.sync += outstanding.eq(outstanding + asked - answered)
+        m.d.sync += [
+            outstanding.eq(outstanding + asked - answered),
+            # Seen in the cycle after, when no burst is asked for.
+            room.eq((outstanding != config.outstanding) & ~asked),
+        ]
         return m

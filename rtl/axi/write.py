@@ -19,7 +19,8 @@ class WriteMaster(wiring.Component):
     with its own data whatever happens meanwhile. Address and data are offered without waiting for
     each other, as AXI demands; up to ``outstanding`` bursts await their response.
 
-    Throughput one beat a cycle. Latency 3 from the last beat of a burst at ``i`` to AWVALID.
+    Throughput one beat a cycle, and a burst in three. Latency 3 from the last beat of a burst at
+    ``i`` to AWVALID.
     ``failed`` is high in the cycle of a response SLVERR or DECERR. While ``stop`` is high, no burst
     begins; those begun are written to their end. With ``idle`` high, nothing is under way on the
     bus; beats may still be in the queue, and go with a reset.
@@ -65,13 +66,15 @@ class WriteMaster(wiring.Component):
         m = Module()
         config, axi, burst = self.config, self.axi, self.burst
         outstanding = Signal(range(config.outstanding + 1))
-        begun, answered, taken = Signal(), Signal(), Signal()
+        begun, answered, taken, room = Signal(), Signal(), Signal(), Signal()
 
         m.submodules.beats = beats = SyncFIFOBuffered(
             width=config.data_bits, depth=self.queue_beats + 1
         )
         # Beats in the queue that belong to no burst that has begun.
         free = Signal(range(self.queue_beats + 2))
+        # Whether those of the burst that waits are among them.
+        enough = Signal()
         pushed = Signal()
         m.d.comb += [
             self.i.ready.eq(beats.w_rdy),
@@ -79,8 +82,9 @@ class WriteMaster(wiring.Component):
             beats.w_data.eq(self.i.payload),
             pushed.eq(self.i.valid & self.i.ready),
         ]
+        m.d.sync += enough.eq(burst.valid & ~begun & (free > burst.p.length))
         with m.If(begun):
-            m.d.sync += free.eq(free - burst.p.length - 1 + pushed)
+            m.d.sync += free.eq(free - burst.p.length - ~pushed)
         with m.Else():
             m.d.sync += free.eq(free + pushed)
 
@@ -89,9 +93,9 @@ class WriteMaster(wiring.Component):
         m.d.comb += [
             burst.ready.eq(
                 (~axi.awvalid | axi.awready)
-                & (~next_valid | take_next)
-                & (outstanding != config.outstanding)
-                & (free > burst.p.length)
+                & ~next_valid
+                & room
+                & enough
                 & ~self.stop
             ),
             begun.eq(burst.valid & burst.ready),
@@ -114,21 +118,21 @@ class WriteMaster(wiring.Component):
             ]
 
         # Data: beats leave the queue as the bus takes them.
-        active, remaining = Signal(), Signal(config.length_bits)
+        active, remaining, last = Signal(), Signal(config.length_bits), Signal()
         m.d.comb += [
             axi.wvalid.eq(active & beats.r_rdy),
             axi.wdata.eq(beats.r_data),
             axi.wstrb.eq(~0),
-            axi.wlast.eq(remaining == 0),
+            axi.wlast.eq(last),
             taken.eq(axi.wvalid & axi.wready),
             beats.r_en.eq(active & axi.wready),
-            take_next.eq(next_valid & (~active | (taken & axi.wlast))),
+            take_next.eq(next_valid & (~active | (taken & last))),
             self.left.eq(taken),
         ]
         with m.If(taken):
-            m.d.sync += [remaining.eq(remaining - 1), active.eq(~axi.wlast)]
+            m.d.sync += [remaining.eq(remaining - 1), last.eq(remaining == 1), active.eq(~last)]
         with m.If(take_next):
-            m.d.sync += [active.eq(1), remaining.eq(next_length)]
+            m.d.sync += [active.eq(1), remaining.eq(next_length), last.eq(next_length == 0)]
 
         # Responses are always taken.
         m.d.comb += [
@@ -138,5 +142,9 @@ class WriteMaster(wiring.Component):
             self.response.eq(axi.bresp),
             self.idle.eq(outstanding == 0),
         ]
-        m.d.sync += outstanding.eq(outstanding + begun - answered)
+        m.d.sync += [
+            outstanding.eq(outstanding + begun - answered),
+            # Seen in the cycle after, when no burst begins.
+            room.eq((outstanding != config.outstanding) & ~begun),
+        ]
         return m

@@ -5,13 +5,14 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.fifo import SyncFIFOBuffered
 from amaranth.lib.wiring import In, Out
 
+from rtl.axi.elastic import Elastic
 from rtl.axi.read import ReadMaster
 from rtl.axi.signatures import Axi, AxiRead, AxiWrite
 from rtl.axi.write import WriteMaster
 from rtl.dma.check import Checker
 from rtl.dma.split import BurstSplitter
 from rtl.dma.transfer import ADDRESS, DmaConfig, TransferError, transfer_layout
-from rtl.dma.walk import WordWalker, block_layout
+from rtl.dma.walk import WordWalker, block_layout, word_layout
 from rtl.dma.words import Packer, StoreReader, packed_layout
 from rtl.registers import Region
 
@@ -96,6 +97,7 @@ class DmaChannel(wiring.Component):
         blocks = SyncFIFOBuffered(width=block_layout().size, depth=BLOCKS + 1)
         checker, splitter, walker = Checker(config), BurstSplitter(config), WordWalker()
         reader, writer = ReadMaster(config.axi), WriteMaster(config.axi)
+        places = Elastic(word_layout())
         packer, fetch = Packer(config), StoreReader(config, writer.queue_beats)
         parts = {
             "queue": queue,
@@ -103,6 +105,7 @@ class DmaChannel(wiring.Component):
             "checker": checker,
             "splitter": splitter,
             "walker": walker,
+            "places": places,
             "reader": reader,
             "writer": writer,
             "packer": packer,
@@ -126,14 +129,26 @@ class DmaChannel(wiring.Component):
         ]
 
         # A load joins those under way; a store and an error wait for them.
-        wanted, place = checker.o.p, walker.o
-        refused, storing, failed = Signal(), Signal(), Signal()
-        moved, quiet, begin = Signal(), Signal(), Signal()
+        wanted, place = checker.o.p, places.o
+        refused, storing = Signal(), Signal()
+        moving, moved, drained, quiet, begin = (
+            Signal(name=name) for name in ("moving", "moved", "drained", "quiet", "begin")
+        )
+        # Of the cycle before; no transfer is over in the cycle after it has begun.
+        m.d.sync += [
+            moved.eq(~moving & ~begin),
+            drained.eq(~moving & ~begin & reader.idle),
+        ]
         m.d.comb += [
-            stop.eq(failed | resetting),
+            moving.eq(
+                ~splitter.idle
+                | (blocks.level != 0)
+                | walker.o.valid
+                | place.valid
+                | packer.o.valid
+            ),
             refused.eq(wanted.error != TransferError.NONE),
-            moved.eq(splitter.idle & (blocks.level == 0) & ~place.valid & ~packer.o.valid),
-            quiet.eq(moved & reader.idle & ~storing),
+            quiet.eq(drained & ~storing),
             begin.eq(
                 checker.o.valid
                 & ~refused
@@ -171,6 +186,7 @@ class DmaChannel(wiring.Component):
             fetch.place.valid.eq(place.valid & storing),
             place.ready.eq(Mux(storing, fetch.place.ready, packer.place.ready)),
         ]
+        wiring.connect(m, walker.o, places.i)
         wiring.connect(m, reader.o, packer.i)
         for own, sub in ((AxiRead, reader.axi), (AxiWrite, writer.axi)):
             for name, member in own(config.axi).members.items():
@@ -178,13 +194,9 @@ class DmaChannel(wiring.Component):
                 m.d.comb += outer.eq(inner) if member.flow is Out else inner.eq(outer)
 
         # To and from the machine's memories.
+        wiring.connect(m, packer.o, wiring.flipped(self.write))
+        wiring.connect(m, fetch.memory, wiring.flipped(self.read))
         m.d.comb += [
-            self.write.payload.eq(packer.o.payload),
-            self.write.valid.eq(packer.o.valid & ~stop),
-            packer.o.ready.eq(self.write.ready & ~stop),
-            self.read.payload.eq(fetch.memory.payload),
-            self.read.valid.eq(fetch.memory.valid & ~stop),
-            fetch.memory.ready.eq(self.read.ready & ~stop),
             fetch.read_data.eq(self.read_data),
             writer.i.payload.eq(fetch.o.payload),
             writer.i.valid.eq(fetch.o.valid),
@@ -194,8 +206,8 @@ class DmaChannel(wiring.Component):
         loaded, stored = Signal(), Signal()
         m.d.comb += [
             loaded.eq(packer.o.valid & packer.o.ready & packer.o.p.last),
-            stored.eq(storing & moved & writer.idle & ~stop),
-            self.ended.eq(loaded | stored),
+            stored.eq(storing & moved & writer.idle),
+            self.ended.eq((loaded | stored) & ~stop),
             self.idle.eq(quiet & checker.idle & (queue.level == 0) & ~stop),
         ]
         with m.If(begin):
@@ -204,7 +216,7 @@ class DmaChannel(wiring.Component):
             m.d.sync += storing.eq(0)
 
         def fail(error) -> list:
-            return [failed.eq(1), self.error.eq(error)]
+            return [stop.eq(1), self.error.eq(error)]
 
         with m.If(~stop):
             with m.If(writer.failed):
@@ -219,9 +231,9 @@ class DmaChannel(wiring.Component):
         # What the bus has seen ends first.
         m.d.comb += clear.eq(resetting & reader.idle & writer.idle)
         with m.If(self.reset):
-            m.d.sync += resetting.eq(1)
+            m.d.sync += [stop.eq(1), resetting.eq(1)]
         with m.If(clear):
-            m.d.sync += [resetting.eq(0), storing.eq(0), failed.eq(0), self.error.eq(0)]
+            m.d.sync += [resetting.eq(0), stop.eq(0), storing.eq(0), self.error.eq(0)]
             m.d.sync += [getattr(self, name).eq(0) for name in COUNTERS]
         return m
 

@@ -110,15 +110,16 @@ class Checker(wiring.Component):
         # Memory and region: sum, addend, and whether either has outgrown its bits.
         memory = Summand(m, "memory", address_bits + 1)
         place = Summand(m, "region", ADDRESS.width + 1)
-        factor = Signal(COUNT, reset_less=True)
+        # The factor is spent where nothing of it is left.
+        factor, spent = Signal(COUNT, reset_less=True), Signal()
         multiply, both = Signal(), Signal()
         with m.If(multiply):
             memory.step(m, factor[0])
             with m.If(both):
                 place.step(m, factor[0])
-            m.d.sync += factor.eq(factor >> 1)
+            m.d.sync += [factor.eq(factor >> 1), spent.eq(factor[1:] == 0)]
 
-        less_one = Signal(COUNT, reset_less=True)
+        less_one, one_row = Signal(COUNT, reset_less=True), Signal()
         buffer_end = Signal(address_bits + 1)
         wraps, outside_buffer, outside_region = Signal(), Signal(), Signal()
         m.d.comb += buffer_end.eq(self.base + self.size)
@@ -133,7 +134,9 @@ class Checker(wiring.Component):
                     *memory.begin(0, transfer.words),
                     *place.begin(transfer.words, 0),
                     factor.eq(beats),
+                    spent.eq(0),
                     less_one.eq(transfer.rows - 1),
+                    one_row.eq(transfer.rows == 1),
                     o.error.eq(TransferError.NONE),
                 ]
                 m.next = "ROW"
@@ -146,18 +149,19 @@ class Checker(wiring.Component):
             # words * beats
             with m.State("ROW"):
                 m.d.comb += multiply.eq(1)
-                with m.If(factor == 0):
+                with m.If(spent):
                     m.d.sync += [
                         o.row_beats.eq(memory.sum),
                         memory.following(transfer.memory_stride),
                         place.following(transfer.address_stride),
                         factor.eq(less_one),
+                        spent.eq(one_row),
                     ]
                     m.next = "ROWS"
             # + (rows - 1) * stride
             with m.State("ROWS"):
                 m.d.comb += [multiply.eq(1), both.eq(1)]
-                with m.If(factor == 0):
+                with m.If(spent):
                     m.d.sync += [
                         memory.following(transfer.offset),
                         place.following(transfer.address),

@@ -30,9 +30,18 @@ def word_from(beats: list[int], bits: int, data_bits: int) -> int:
 
 
 def packed_layout(config: DmaConfig) -> data.StructLayout:
-    """A word with its place; of narrower regions the lowest bits count."""
+    """A word with its place; of narrower regions the lowest bits count.
+
+    ``to`` has a bit for each of the config's regions: that of the word's is set, and none while
+    there is no word.
+    """
     return data.StructLayout(
-        {"region": 3, "address": ADDRESS, "last": 1, "data": unsigned(config.word_bits)}
+        {
+            "to": len(config.regions),
+            "address": ADDRESS,
+            "last": 1,
+            "data": unsigned(config.word_bits),
+        }
     )
 
 
@@ -70,29 +79,31 @@ class Packer(wiring.Component):
         m = Module()
         config, place, word = self.config, self.place, self.o.p
         width = config.axi.data_bits
-        index = Signal(range(config.most_beats))
+        # The beat of the word that is next, one-hot.
+        beat = Signal(config.most_beats, init=1)
         last, take = Signal(), Signal()
+        to = Signal(len(config.regions))
         with m.Switch(place.p.region):
-            for region, _, bits in config.regions:
+            for n, (region, _, bits) in enumerate(config.regions):
                 with m.Case(region):
-                    m.d.comb += last.eq(index == config.beats(bits) - 1)
+                    m.d.comb += [last.eq(beat[config.beats(bits) - 1]), to[n].eq(1)]
         m.d.comb += [
             self.i.ready.eq(place.valid & (~self.o.valid | self.o.ready)),
             take.eq(self.i.valid & self.i.ready),
             place.ready.eq(take & last),
         ]
         with m.If(self.o.ready):
-            m.d.sync += self.o.valid.eq(0)
+            m.d.sync += [self.o.valid.eq(0), word.to.eq(0)]
         with m.If(take):
             for n in range(config.most_beats):
-                with m.If(index == n):
+                with m.If(beat[n]):
                     m.d.sync += word.data[n * width : (n + 1) * width].eq(self.i.payload)
-            m.d.sync += index.eq(index + 1)
+            m.d.sync += beat.eq(beat << 1)
             with m.If(last):
                 m.d.sync += [
-                    index.eq(0),
+                    beat.eq(1),
                     self.o.valid.eq(1),
-                    word.region.eq(place.p.region),
+                    word.to.eq(to),
                     word.address.eq(place.p.address),
                     word.last.eq(place.p.last),
                 ]

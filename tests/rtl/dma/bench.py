@@ -180,7 +180,7 @@ class ChannelBench:
                 word_to_read = features[address]
             ctx.set(dut.read_data, word_to_read)
             if valid and ready[0]:
-                region = Region(int(word.region))
+                region = self.config.regions[int(word.to).bit_length() - 1][0]
                 mask = (1 << self.config.bits_of(region)) - 1
                 self.regions[region][word.address] = int(word.data) & mask
                 self.written += 1
