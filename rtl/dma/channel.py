@@ -130,14 +130,16 @@ class DmaChannel(wiring.Component):
 
         # A load joins those under way; a store and an error wait for them.
         wanted, place = checker.o.p, places.o
-        refused, storing = Signal(), Signal()
-        moving, moved, drained, quiet, begin = (
-            Signal(name=name) for name in ("moving", "moved", "drained", "quiet", "begin")
+        storing, begin = Signal(), Signal()
+        moving, moved, drained, loadable = (
+            Signal(name=name) for name in ("moving", "moved", "drained", "loadable")
         )
-        # Of the cycle before; no transfer is over in the cycle after it has begun.
+        # Of the cycle before: only a transfer that begins ends any of it, and none begins soon
+        # after another.
         m.d.sync += [
             moved.eq(~moving & ~begin),
-            drained.eq(~moving & ~begin & reader.idle),
+            drained.eq(~moving & ~begin & ~storing & reader.idle),
+            loadable.eq(splitter.idle & blocks.w_rdy & ~begin & ~storing),
         ]
         m.d.comb += [
             moving.eq(
@@ -147,15 +149,8 @@ class DmaChannel(wiring.Component):
                 | place.valid
                 | packer.o.valid
             ),
-            refused.eq(wanted.error != TransferError.NONE),
-            quiet.eq(drained & ~storing),
             begin.eq(
-                checker.o.valid
-                & ~refused
-                & ~stop
-                & splitter.idle
-                & blocks.w_rdy
-                & Mux(wanted.store, quiet, ~storing)
+                checker.o.valid & ~wanted.refused & ~stop & Mux(wanted.store, drained, loadable)
             ),
             checker.o.ready.eq(begin),
             splitter.i.valid.eq(begin),
@@ -208,7 +203,7 @@ class DmaChannel(wiring.Component):
             loaded.eq(packer.o.valid & packer.o.ready & packer.o.p.last),
             stored.eq(storing & moved & writer.idle),
             self.ended.eq((loaded | stored) & ~stop),
-            self.idle.eq(quiet & checker.idle & (queue.level == 0) & ~stop),
+            self.idle.eq(drained & checker.idle & (queue.level == 0) & ~stop),
         ]
         with m.If(begin):
             m.d.sync += storing.eq(wanted.store)
@@ -223,7 +218,7 @@ class DmaChannel(wiring.Component):
                 m.d.sync += fail(TransferError.WRITE_SLVERR + writer.response[0])
             with m.Elif(reader.failed):
                 m.d.sync += fail(TransferError.READ_SLVERR + reader.response[0])
-            with m.Elif(checker.o.valid & refused & quiet):
+            with m.Elif(checker.o.valid & wanted.refused & drained):
                 m.d.sync += fail(wanted.error)
 
         self.count(m, reader.axi, writer.axi)
