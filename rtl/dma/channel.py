@@ -224,7 +224,7 @@ class DmaChannel(wiring.Component):
         self.count(m, reader.axi, writer.axi)
 
         # What the bus has seen ends first.
-        m.d.comb += clear.eq(resetting & reader.idle & writer.idle)
+        m.d.sync += clear.eq(resetting & reader.idle & writer.idle & ~clear)
         with m.If(self.reset):
             m.d.sync += [stop.eq(1), resetting.eq(1)]
         with m.If(clear):

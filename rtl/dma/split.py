@@ -81,7 +81,7 @@ class BurstSplitter(wiring.Component):
         row_more = Signal(config.row_bits, reset_less=True)
         more = Signal.like(row_more, reset_less=True)
         rows_more = Signal(COUNT, reset_less=True)
-        row_ends, last_row = Signal(), Signal()
+        finished = Signal()
 
         low = address[:length_bits]
         ends = Signal()
@@ -99,30 +99,24 @@ class BurstSplitter(wiring.Component):
             ]
             with m.If(self.i.valid):
                 m.d.sync += [self.idle.eq(0), plan.eq(1)]
-        # To the end of the row, or to the next multiple.
+        # To the end of the row, or to the next multiple; what follows is known at once.
         with m.If(plan):
             m.d.sync += [
                 burst.address.eq(address),
                 burst.length.eq(Mux(ends, more[:length_bits], ~low)),
-                row_ends.eq(ends),
-                last_row.eq(rows_more == 0),
+                finished.eq(ends & (rows_more == 0)),
+                address.eq(Cat(Const(0, length_bits), address[length_bits:] + 1)),
+                more.eq(more - (1 << length_bits) + low),
                 plan.eq(0),
                 self.o.valid.eq(1),
             ]
-        with m.If(self.o.valid & self.o.ready):
-            m.d.sync += [self.o.valid.eq(0), plan.eq(1)]
-            with m.If(row_ends):
+            with m.If(ends):
                 m.d.sync += [
                     address.eq(next_row),
                     next_row.eq(next_row + stride),
                     more.eq(row_more),
                     rows_more.eq(rows_more - 1),
-                    plan.eq(~last_row),
-                    self.idle.eq(last_row),
                 ]
-            with m.Else():
-                m.d.sync += [
-                    address.eq(Cat(Const(0, length_bits), address[length_bits:] + 1)),
-                    more.eq(more - burst.length - 1),
-                ]
+        with m.If(self.o.valid & self.o.ready):
+            m.d.sync += [self.o.valid.eq(0), plan.eq(~finished), self.idle.eq(finished)]
         return m
