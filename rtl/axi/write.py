@@ -124,7 +124,7 @@ class WriteMaster(wiring.Component):
             axi.wdata.eq(beats.r_data),
             axi.wstrb.eq(~0),
             axi.wlast.eq(last),
-            taken.eq(axi.wvalid & axi.wready),
+            taken.eq(active & beats.r_rdy & axi.wready),
             beats.r_en.eq(active & axi.wready),
             take_next.eq(next_valid & (~active | (taken & last))),
             self.left.eq(taken),

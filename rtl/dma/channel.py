@@ -32,8 +32,9 @@ class DmaChannel(wiring.Component):
     those before it wrote. Throughput a beat a cycle.
 
     A transfer that leaves its buffer or its region, or that the bus answers with an error, stops the
-    channel: ``error`` says why, nothing more is issued, what is under way on the bus is finished,
-    and no further transfer ends. Earlier transfers end before one that is refused is told.
+    channel: ``error`` says why, nothing more is issued, and what is under way on the bus is
+    finished. The transfers before it end, also such loads whose beats had come when the bus failed;
+    none behind it does.
 
     ``reset`` does the same, then puts the channel into its first state; ``idle`` tells. What the
     bus has seen is always finished: reads are drained, writes have all their data in the channel.
@@ -131,8 +132,9 @@ class DmaChannel(wiring.Component):
         # A load joins those under way; a store and an error wait for them.
         wanted, place = checker.o.p, places.o
         storing, begin = Signal(), Signal()
-        moving, moved, drained, loadable = (
-            Signal(name=name) for name in ("moving", "moved", "drained", "loadable")
+        moving = Signal()
+        moved, drained, loadable = (
+            Signal(name=name, init=1) for name in ("moved", "drained", "loadable")
         )
         # Of the cycle before: only a transfer that begins ends any of it, and none begins soon
         # after another.
@@ -202,7 +204,7 @@ class DmaChannel(wiring.Component):
         m.d.comb += [
             loaded.eq(packer.o.valid & packer.o.ready & packer.o.p.last),
             stored.eq(storing & moved & writer.idle),
-            self.ended.eq((loaded | stored) & ~stop),
+            self.ended.eq((loaded & ~resetting) | (stored & ~stop)),
             self.idle.eq(drained & checker.idle & (queue.level == 0) & ~stop),
         ]
         with m.If(begin):
@@ -221,7 +223,7 @@ class DmaChannel(wiring.Component):
             with m.Elif(checker.o.valid & wanted.refused & drained):
                 m.d.sync += fail(wanted.error)
 
-        self.count(m, reader.axi, writer.axi)
+        self.count(m, clear, reader.axi, writer.axi)
 
         # What the bus has seen ends first.
         m.d.sync += clear.eq(resetting & reader.idle & writer.idle & ~clear)
@@ -229,10 +231,10 @@ class DmaChannel(wiring.Component):
             m.d.sync += [stop.eq(1), resetting.eq(1)]
         with m.If(clear):
             m.d.sync += [resetting.eq(0), stop.eq(0), storing.eq(0), self.error.eq(0)]
-            m.d.sync += [getattr(self, name).eq(0) for name in COUNTERS]
+            m.d.sync += [flag.eq(1) for flag in (moved, drained, loadable)]
         return m
 
-    def count(self, m: Module, read, write) -> None:
+    def count(self, m: Module, clear: Value, read, write) -> None:
         """The counters; each sees its event a cycle late."""
         events = {
             "transfers": self.ended,
@@ -242,4 +244,6 @@ class DmaChannel(wiring.Component):
         }
         for name in COUNTERS:
             event, counter = Signal(name=f"{name}_event"), getattr(self, name)
-            m.d.sync += [event.eq(events[name]), counter.eq(counter + event)]
+            m.d.sync += [event.eq(events[name] & ~clear), counter.eq(counter + event)]
+            with m.If(clear):
+                m.d.sync += counter.eq(0)

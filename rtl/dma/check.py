@@ -123,9 +123,16 @@ class Checker(wiring.Component):
             m.d.sync += [factor.eq(factor >> 1), spent.eq(factor[1:] == 0)]
 
         less_one, one_row = Signal(COUNT, reset_less=True), Signal()
-        unknown, empty, outside_region, outside_buffer, wraps = (
+        unknown, no_words, no_rows, outside_region, outside_buffer, wraps = (
             Signal(name=name)
-            for name in ("unknown", "empty", "outside_region", "outside_buffer", "wraps")
+            for name in (
+                "unknown",
+                "no_words",
+                "no_rows",
+                "outside_region",
+                "outside_buffer",
+                "wraps",
+            )
         )
         buffer_end = Signal(address_bits + 1)
         m.d.comb += buffer_end.eq(self.base + self.size)
@@ -147,7 +154,8 @@ class Checker(wiring.Component):
                 less_one.eq(transfer.rows - 1),
                 one_row.eq(transfer.rows == 1),
                 unknown.eq(~known),
-                empty.eq((transfer.words == 0) | (transfer.rows == 0)),
+                no_words.eq(transfer.words == 0),
+                no_rows.eq(transfer.rows == 0),
                 state["begin"].eq(0),
                 state["row"].eq(1),
             ]
@@ -186,14 +194,16 @@ class Checker(wiring.Component):
         with m.If(state["judge"]):
             m.d.sync += [
                 o.first.eq(self.base + transfer.offset),
-                o.refused.eq(unknown | empty | outside_region | outside_buffer | wraps),
+                o.refused.eq(
+                    unknown | no_words | no_rows | outside_region | outside_buffer | wraps
+                ),
                 o.error.eq(TransferError.OUTSIDE_BUFFER),
                 state["judge"].eq(0),
                 self.o.valid.eq(1),
             ]
             with m.If(unknown):
                 m.d.sync += o.error.eq(TransferError.NO_SUCH_REGION)
-            with m.Elif(empty):
+            with m.Elif(no_words | no_rows):
                 m.d.sync += o.error.eq(TransferError.EMPTY)
             with m.Elif(outside_region):
                 m.d.sync += o.error.eq(TransferError.OUTSIDE_REGION)

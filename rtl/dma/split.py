@@ -44,7 +44,7 @@ class BurstSplitter(wiring.Component):
 
     Every burst ends at a multiple of the longest burst's beats, or with its row. That costs a row at
     most one burst more than the fewest, no adder decides it, and no burst crosses 4096 bytes, which
-    are a multiple of the longest. One burst every two cycles, the first 2 cycles behind the rows.
+    are a multiple of the longest. One burst every two cycles, the first 3 cycles behind the rows.
 
     Parameters
     ----------
@@ -58,7 +58,7 @@ class BurstSplitter(wiring.Component):
         Nothing is left of what was taken.
     """
 
-    latency = 2
+    latency = 3
 
     def __init__(self, config: DmaConfig) -> None:
         self.config = config
@@ -84,9 +84,10 @@ class BurstSplitter(wiring.Component):
         finished = Signal()
 
         low = address[:length_bits]
+        # Whether the burst that begins at the address ends its row; a cycle late.
         ends = Signal()
-        m.d.comb += ends.eq((more >> length_bits == 0) & (more[:length_bits] <= ~low))
-        plan = Signal()
+        m.d.sync += ends.eq((more >> length_bits == 0) & (more[:length_bits] <= ~low))
+        settle, plan = Signal(), Signal()
         m.d.comb += self.i.ready.eq(self.idle)
         with m.If(self.idle):
             m.d.sync += [
@@ -98,7 +99,9 @@ class BurstSplitter(wiring.Component):
                 rows_more.eq(rows.rows - 1),
             ]
             with m.If(self.i.valid):
-                m.d.sync += [self.idle.eq(0), plan.eq(1)]
+                m.d.sync += [self.idle.eq(0), settle.eq(1)]
+        with m.If(settle):
+            m.d.sync += [settle.eq(0), plan.eq(1)]
         # To the end of the row, or to the next multiple; what follows is known at once.
         with m.If(plan):
             m.d.sync += [

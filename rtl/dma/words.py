@@ -87,10 +87,15 @@ class Packer(wiring.Component):
             for n, (region, _, bits) in enumerate(config.regions):
                 with m.Case(region):
                     m.d.comb += [last.eq(beat[config.beats(bits) - 1]), to[n].eq(1)]
+        # What is known early goes first: whether the memory takes a word is known last.
+        offered, ending, room = Signal(), Signal(), Signal()
         m.d.comb += [
-            self.i.ready.eq(place.valid & (~self.o.valid | self.o.ready)),
-            take.eq(self.i.valid & self.i.ready),
-            place.ready.eq(take & last),
+            offered.eq(self.i.valid & place.valid),
+            ending.eq(offered & last),
+            room.eq(~self.o.valid | self.o.ready),
+            self.i.ready.eq(place.valid & room),
+            take.eq(offered & room),
+            place.ready.eq(ending & room),
         ]
         with m.If(self.o.ready):
             m.d.sync += [self.o.valid.eq(0), word.to.eq(0)]
@@ -159,8 +164,9 @@ class StoreReader(wiring.Component):
         granted = Signal()
         # Words come at least as many cycles apart as they have beats.
         wait = Signal(range(beats))
+        # A cycle late: a word of one beat may have been granted meanwhile.
+        m.d.sync += enough.eq(free >= max(beats, 2))
         m.d.comb += [
-            enough.eq(free >= beats),
             self.memory.valid.eq(self.place.valid & enough & (wait == 0)),
             self.memory.payload.eq(self.place.p.address),
             granted.eq(self.memory.valid & self.memory.ready),
