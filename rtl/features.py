@@ -4,7 +4,7 @@ from amaranth.hdl import Module, unsigned
 from amaranth.lib import data, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from rtl.store import HostAccess, Store
+from rtl.store import HostAccess, SharedAccess, Store
 
 __all__ = ["FeatureMemory", "bank_count"]
 
@@ -38,6 +38,8 @@ class FeatureMemory(wiring.Component):
     groups, vector_words : int
     parts : int
         Equal parts of a word that may be written alone.
+    shared : bool
+        Whether others than the machine read residuals' copy while it runs; see :class:`Store`.
 
     Members
     -------
@@ -47,18 +49,27 @@ class FeatureMemory(wiring.Component):
     residual_address : In(stream of address)
     residual : Out(stream of word)
     write : In(parts), write_address, write_data : In
-    host : In(HostAccess)
+    reads : Out(1)
+        If shared: the machine reads a residual in this cycle.
+    host : In(HostAccess), or In(SharedAccess) if shared
     """
 
     latency = Store.latency
 
     def __init__(
-        self, bits: int, words: int, groups: int, vector_words: int, parts: int = 1
+        self,
+        bits: int,
+        words: int,
+        groups: int,
+        vector_words: int,
+        parts: int = 1,
+        shared: bool = False,
     ) -> None:
         self.parts = parts
         self.bits = bits
         self.words = words
         self.groups = groups
+        self.shared = shared
         self.banks = bank_count(vector_words)
         self.bank_bits = (self.banks - 1).bit_length()
         self.address_bits = (words - 1).bit_length()
@@ -73,14 +84,15 @@ class FeatureMemory(wiring.Component):
                 "write": In(parts),
                 "write_address": In(self.address_bits),
                 "write_data": In(bits),
-                "host": In(HostAccess(self.address_bits, bits)),
+                "host": In((SharedAccess if shared else HostAccess)(self.address_bits, bits)),
+                **({"reads": Out(1)} if shared else {}),
             }
         )
 
     def elaborate(self, platform) -> Module:
         m = Module()
         m.submodules.residuals = residuals = Store(
-            self.bits, self.words, parts=self.parts
+            self.bits, self.words, parts=self.parts, shared=self.shared
         )
         m.d.comb += [
             residuals.write.eq(self.write),
@@ -90,6 +102,8 @@ class FeatureMemory(wiring.Component):
         wiring.connect(m, wiring.flipped(self.residual_address), residuals.address)
         wiring.connect(m, residuals.word, wiring.flipped(self.residual))
         wiring.connect(m, wiring.flipped(self.host), residuals.host)
+        if self.shared:
+            m.d.comb += self.reads.eq(residuals.reads)
         # What the residuals' copy writes, the machine's word or the host's, the others write too.
         address, word = residuals.written_address, residuals.written_data
         for bank in range(self.banks):

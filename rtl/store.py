@@ -1,10 +1,10 @@
 """Memories that a stream of addresses reads and that the host can reach."""
 
-from amaranth.hdl import Module, Mux, unsigned
+from amaranth.hdl import Module, Mux, Signal, unsigned
 from amaranth.lib import memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-__all__ = ["HostAccess", "Store"]
+__all__ = ["HostAccess", "SharedAccess", "Store"]
 
 
 class HostAccess(wiring.Signature):
@@ -25,6 +25,25 @@ class HostAccess(wiring.Signature):
         )
 
 
+class SharedAccess(wiring.Signature):
+    """A host's and channels' view of a memory: a word read and another written in a cycle.
+
+    ``read_data`` is valid in the cycle after ``read``. Members are seen from the host.
+    """
+
+    def __init__(self, address_bits: int, bits: int) -> None:
+        super().__init__(
+            {
+                "write_address": Out(address_bits),
+                "write": Out(1),
+                "write_data": Out(bits),
+                "read_address": Out(address_bits),
+                "read": Out(1),
+                "read_data": In(bits),
+            }
+        )
+
+
 class Store(wiring.Component):
     """A memory of ``depth`` words: one word read and one written a cycle.
 
@@ -33,12 +52,16 @@ class Store(wiring.Component):
     cycle in which its address is taken is read as it was before. Maps onto block RAM in simple
     dual-port mode. The host's accesses take the place of the machine's.
 
+    A ``shared`` one keeps a word that waits in a register, so that others may read in every cycle in
+    which ``reads`` is low, also while a word waits.
+
     Parameters
     ----------
     bits, depth : int
     machine_writes : bool
     parts : int
         Equal parts of a word that may be written alone.
+    shared : bool
 
     Members
     -------
@@ -48,20 +71,32 @@ class Store(wiring.Component):
         The machine's own writes, if there are any.
     written : Out(parts), written_address, written_data : Out
         What is written in this cycle, by the machine or the host.
-    host : In(HostAccess)
+    reads : Out(1)
+        If shared: the machine reads in this cycle.
+    host : In(HostAccess), or In(SharedAccess) if shared
     """
 
     latency = 1
 
     def __init__(
-        self, bits: int, depth: int, machine_writes: bool = True, parts: int = 1
+        self,
+        bits: int,
+        depth: int,
+        machine_writes: bool = True,
+        parts: int = 1,
+        shared: bool = False,
     ) -> None:
         self.parts = parts
         self.bits = bits
         self.depth = depth
         self.machine_writes = machine_writes
+        self.shared = shared
         self.address_bits = (depth - 1).bit_length()
-        writes = {"write": In(parts), "write_address": In(self.address_bits), "write_data": In(bits)}
+        writes = {
+            "write": In(parts),
+            "write_address": In(self.address_bits),
+            "write_data": In(bits),
+        }
         super().__init__(
             {
                 "address": In(stream.Signature(self.address_bits)),
@@ -69,8 +104,9 @@ class Store(wiring.Component):
                 "written": Out(parts),
                 "written_address": Out(self.address_bits),
                 "written_data": Out(bits),
-                "host": In(HostAccess(self.address_bits, bits)),
+                "host": In((SharedAccess if shared else HostAccess)(self.address_bits, bits)),
                 **(writes if machine_writes else {}),
+                **({"reads": Out(1)} if shared else {}),
             }
         )
 
@@ -81,20 +117,21 @@ class Store(wiring.Component):
         )
         granularity = self.bits // self.parts if self.parts > 1 else None
         read, write = words.read_port(), words.write_port(granularity=granularity)
+        host = self.host
+        read_address = host.read_address if self.shared else host.address
+        write_address = host.write_address if self.shared else host.address
         m.d.comb += [
             self.address.ready.eq(~self.word.valid | self.word.ready),
-            read.addr.eq(Mux(self.host.read, self.host.address, self.address.payload)),
-            read.en.eq((self.address.valid & self.address.ready) | self.host.read),
-            self.word.payload.eq(read.data),
-            self.host.read_data.eq(read.data),
+            read.addr.eq(Mux(host.read, read_address, self.address.payload)),
+            read.en.eq((self.address.valid & self.address.ready) | host.read),
+            host.read_data.eq(read.data),
             write.addr.eq(self.written_address),
             write.data.eq(self.written_data),
             write.en.eq(self.written),
         ]
-        host = self.host
         m.d.comb += [
             self.written.eq(host.write.replicate(self.parts)),
-            self.written_address.eq(host.address),
+            self.written_address.eq(write_address),
             self.written_data.eq(host.write_data),
         ]
         if self.machine_writes:
@@ -104,6 +141,18 @@ class Store(wiring.Component):
                     self.written_address.eq(self.write_address),
                     self.written_data.eq(self.write_data),
                 ]
+        if self.shared:
+            # Others may read in the next cycle: what is not taken at once is kept.
+            fresh, kept = Signal(), Signal(self.bits, reset_less=True)
+            m.d.comb += [
+                self.reads.eq(self.address.valid & self.address.ready),
+                self.word.payload.eq(Mux(fresh, read.data, kept)),
+            ]
+            m.d.sync += fresh.eq(self.reads)
+            with m.If(fresh):
+                m.d.sync += kept.eq(read.data)
+        else:
+            m.d.comb += self.word.payload.eq(read.data)
         with m.If(self.address.ready):
             m.d.sync += self.word.valid.eq(self.address.valid)
         return m
