@@ -9,7 +9,7 @@ from amaranth.lib.wiring import In, Out
 
 from rtl.isa import VERSION
 from rtl.packing import pieces
-from rtl.registers import ID, REGION_SHIFT, Region, Register, State
+from rtl.registers import ID, REGION_SHIFT, WAITING, Region, Register, State
 from rtl.store import HostAccess
 
 __all__ = ["HostBus", "HostPort"]
@@ -54,6 +54,8 @@ class HostPort(wiring.Component):
         To the sequencer; ``control`` for one cycle.
     status : In
         ``state``, ``error``, ``pc``, ``cycles``, ``runs``.
+    interrupt : Out(1)
+        High while the host has allowed it and the machine is paused, halted or failed.
     <region> : Out(HostAccess)
         One for each memory, in lower case.
     """
@@ -68,6 +70,7 @@ class HostPort(wiring.Component):
                 "bus": In(HostBus()),
                 "control": Out(3),
                 "stop_after": Out(32),
+                "interrupt": Out(1),
                 "state": In(3),
                 "error": In(8),
                 "pc": In(32),
@@ -142,6 +145,7 @@ class HostPort(wiring.Component):
             with m.Else():
                 m.d.sync += chosen[index].eq(0)
 
+        allowed = Signal()
         registers = {
             Register.ID: Const(ID, 32),
             Register.VERSION: Const(VERSION, 32),
@@ -151,6 +155,7 @@ class HostPort(wiring.Component):
             Register.CYCLES: self.cycles,
             Register.RUNS: self.runs,
             Register.STOP_AFTER: self.stop_after,
+            Register.INTERRUPT: allowed,
         }
         answers = []
         place_bits = max(Register).bit_length()
@@ -168,4 +173,8 @@ class HostPort(wiring.Component):
                 m.d.sync += self.control.eq(bus.write_data)
             with m.Case(Register.STOP_AFTER):
                 m.d.sync += self.stop_after.eq(bus.write_data)
+            with m.Case(Register.INTERRUPT):
+                m.d.sync += allowed.eq(bus.write_data)
+        waits = Cat(self.state == state for state in WAITING).any()
+        m.d.sync += self.interrupt.eq(allowed & waits)
         return m

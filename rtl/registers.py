@@ -2,7 +2,7 @@
 
 from enum import IntEnum
 
-__all__ = ["ID", "REGION_SHIFT", "Control", "Error", "Region", "Register", "State"]
+__all__ = ["ID", "REGION_SHIFT", "WAITING", "Control", "Error", "Region", "Register", "State"]
 
 ID = 0x4E6F4D75  # "NoMu"
 
@@ -21,7 +21,10 @@ class Region(IntEnum):
 
 
 class Register(IntEnum):
-    """Address of a register, and its meaning. All can be read; two can be written."""
+    """Address of a register, and its meaning. All can be read, three can be written.
+
+    The texts beside the members become the documents: ``boards.register_map``.
+    """
 
     ID = 0  # the constant ID
     VERSION = 1  # of the instruction set
@@ -32,6 +35,7 @@ class Register(IntEnum):
     CYCLES = 6  # cycles spent running since the start, pauses not counted
     RUNS = 7  # runs started since the start
     STOP_AFTER = 8  # written: pause when so many runs have ended; 0 never
+    INTERRUPT = 9  # written: 1 lets the interrupt line be high while the machine waits for the host
 
 
 class Control(IntEnum):
@@ -50,6 +54,10 @@ class State(IntEnum):
     PAUSED = 2
     HALTED = 3
     FAILED = 4
+
+
+WAITING = (State.PAUSED, State.HALTED, State.FAILED)
+"""States in which the machine waits for the host: those that the interrupt tells of."""
 
 
 class Error(IntEnum):
