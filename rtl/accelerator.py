@@ -93,14 +93,14 @@ class Accelerator(wiring.Component):
     Members
     -------
     bus : In(HostBus)
-    interrupt : Out(1)
+    irq : Out(1)
         See :class:`HostPort`.
     """
 
     def __init__(self, architecture: Architecture, family: str | None = None) -> None:
         self.architecture = architecture
         self.family = family
-        super().__init__({"bus": In(HostBus()), "interrupt": Out(1)})
+        super().__init__({"bus": In(HostBus()), "irq": Out(1)})
 
     def elaborate(self, platform) -> Module:
         m = Module()
@@ -134,7 +134,7 @@ class Accelerator(wiring.Component):
             wiring.connect(m, getattr(host, region.name.lower()), part.host)
         wiring.connect(m, wiring.flipped(self.bus), host.bus)
         m.d.comb += [
-            self.interrupt.eq(host.interrupt),
+            self.irq.eq(host.irq),
             stop.eq(host.control[Control.STOP.bit_length() - 1]),
             sequencer.control.eq(host.control),
             sequencer.stop_after.eq(host.stop_after),

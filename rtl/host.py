@@ -54,7 +54,7 @@ class HostPort(wiring.Component):
         To the sequencer; ``control`` for one cycle.
     status : In
         ``state``, ``error``, ``pc``, ``cycles``, ``runs``.
-    interrupt : Out(1)
+    irq : Out(1)
         High while the host has allowed it and the machine is paused, halted or failed.
     <region> : Out(HostAccess)
         One for each memory, in lower case.
@@ -70,7 +70,7 @@ class HostPort(wiring.Component):
                 "bus": In(HostBus()),
                 "control": Out(3),
                 "stop_after": Out(32),
-                "interrupt": Out(1),
+                "irq": Out(1),
                 "state": In(3),
                 "error": In(8),
                 "pc": In(32),
@@ -176,5 +176,5 @@ class HostPort(wiring.Component):
             with m.Case(Register.INTERRUPT):
                 m.d.sync += allowed.eq(bus.write_data)
         waits = Cat(self.state == state for state in WAITING).any()
-        m.d.sync += self.interrupt.eq(allowed & waits)
+        m.d.sync += self.irq.eq(allowed & waits)
         return m

@@ -41,7 +41,7 @@ class Memories(wiring.Component):
                 "runs": In(32),
                 "control": Out(3),
                 "stop_after": Out(32),
-                "interrupt": Out(1),
+                "irq": Out(1),
             }
         )
 
@@ -55,7 +55,7 @@ class Memories(wiring.Component):
         wiring.connect(m, wiring.flipped(self.bus), self.port.bus)
         for name in ("state", "error", "pc", "cycles", "runs"):
             m.d.comb += getattr(self.port, name).eq(getattr(self, name))
-        for name in ("control", "stop_after", "interrupt"):
+        for name in ("control", "stop_after", "irq"):
             m.d.comb += getattr(self, name).eq(getattr(self.port, name))
         return m
 
@@ -247,7 +247,7 @@ def test_the_interrupt_is_a_level_that_the_host_allows(allowed):
             ctx.set(dut.state, state.value)
             await ctx.tick()
             await ctx.tick()
-            seen[state] = ctx.get(dut.interrupt)
+            seen[state] = ctx.get(dut.irq)
 
     Bench(dut).run(testbench)
     waiting = {State.PAUSED, State.HALTED, State.FAILED}
