@@ -134,7 +134,7 @@ class Image:
             )
         rest = [self.fingerprint, self.version, self.cycles & 0xFFFFFFFF, self.cycles >> 32]
         rest += [self.lanes, self.bits, len(rows), 0]
-        table = np.array([*rest, *sum(rows, [])], "<u4").tobytes()
+        table = np.array(rest + [word for row in rows for word in row], "<u4").tobytes()
         body = table + bytes(start - 16 - len(table)) + b"".join(contents)
         head = np.array([MAGIC, FORMAT, len(body) + 16, zlib.crc32(body)], "<u4")
         return head.tobytes() + body
