@@ -16,7 +16,7 @@ from quant.errors import NoMulError
 
 __all__ = ["DESCRIPTION", "IMAGE", "SELFTEST", "TRANSPORTS", "open_machine", "self_test"]
 
-DESCRIPTION, IMAGE, SELFTEST = "package.json", "network.image", "selftest.npz"
+DESCRIPTION, IMAGE, SELFTEST = "package.json", "network.image", "selftest.codes"
 """Files of a package that the driver reads."""
 
 TRANSPORTS = ("devmem", "uio", "pynq", "serial")
@@ -74,10 +74,19 @@ def content(path: Path) -> bytes:
 def self_test(machine: Accelerator, folder: str | Path = ".") -> int:
     """Run the package's own images; how many there were.
 
+    The file holds 32-bit words: the number of images, codes of all inputs, codes of all outputs.
+
     Errors: :class:`NoMulError` where a code is not the one that the program simulator gave.
     """
-    with np.load(Path(folder) / SELFTEST) as arrays:
-        inputs, outputs = arrays["inputs"], arrays["outputs"]
+    words = np.frombuffer(content(Path(folder) / SELFTEST), "<i4")
+    shapes = [
+        (int(words[0]), *place.shape) for place in (machine.image.input, machine.image.output)
+    ]
+    sizes = [int(np.prod(shape)) for shape in shapes]
+    if len(words) != 1 + sum(sizes):
+        raise NoMulError(f"{SELFTEST} is not of this network; package the network again")
+    parts = np.split(words[1:], [sizes[0]])
+    inputs, outputs = (part.reshape(shape) for part, shape in zip(parts, shapes, strict=True))
     for number, (codes, expected) in enumerate(zip(inputs, outputs, strict=True)):
         found, _ = machine.run_codes(codes)
         wrong = np.argwhere(found != expected)

@@ -149,7 +149,7 @@ class Serial:
     WRITE, READ, TAKEN = 0x57, 0x52, 0x06
     MOST = 256
     """Words of a command."""
-    SILENCE = 0.02
+    SILENCE = 0.2
     """Seconds after which a command that was begun is forgotten."""
     TIMEOUT = 2.0
 

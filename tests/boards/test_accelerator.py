@@ -114,5 +114,5 @@ def test_nobody_answers(network):
         def read(self, address, count):
             return np.full(count, 0xFFFFFFFF, np.uint32)
 
-    with pytest.raises(NoMulError, match="no NoMul machine answers .found 0xffffffff."):
+    with pytest.raises(NoMulError, match=r"no NoMul machine answers .found 0xffffffff."):
         Accelerator(Nobody(), stored(network[0]))

@@ -57,7 +57,7 @@ def test_every_flipped_bit_is_seen(image):
 def test_truncated(image):
     content = image.to_bytes()
     for size in (0, 3, 40, len(content) // 2 & ~3, len(content) - 4):
-        with pytest.raises(NoMulError, match="is damaged|is no image"):
+        with pytest.raises(NoMulError, match=r"is damaged|is no image"):
             Image.from_bytes(content[:size])
 
 
