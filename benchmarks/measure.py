@@ -75,9 +75,9 @@ def resnet20_machine(progress: Report) -> dict[str, Any]:
     program = compile_graph(qgraph, load_architecture(MACHINES[SINGLE]))
     codes = quantize_input(qgraph, test_images("resnet20", "cifar10-jpeg", 2).x)
     machine = simulated_machine(program, lambda message: progress(0, None, message))
-    machine.run(codes[0])
+    machine.run_codes(codes[0])
     begin = time.monotonic()
-    _, cycles = machine.run(codes[1])
+    _, cycles = machine.run_codes(codes[1])
     rtl = time.monotonic() - begin
     simulator = program_simulator(program, batch=1)
     begin = time.monotonic()

@@ -73,9 +73,9 @@ def cycles(progress: Report) -> dict[str, Any]:
         qgraph = quantized(network, SCHEME, dataset)
         codes = quantize_input(qgraph, test_images(network, dataset, 3).x)
         machine = simulated_machine(compiled, lambda message: progress(0, None, message))
-        machine.run(codes[0])
+        machine.run_codes(codes[0])
         begin = time.process_time()
-        counts = {machine.run(image)[1] for image in codes[1:]}
+        counts = {machine.run_codes(image)[1] for image in codes[1:]}
         if counts != {compiled.cycles}:
             raise AssertionError(f"{network}: {counts} cycles, predicted {compiled.cycles}")
         found[f"{network}.cycles"] = compiled.cycles

@@ -93,7 +93,7 @@ def cycles(progress: Report) -> dict[str, Any]:
         qgraph = quantized(network, SCHEMES[MACHINE], DATASET)
         program = compile_graph(qgraph, load_architecture(MACHINE))
         machine = simulated_machine(program, lambda message: progress(0, None, message))
-        _, count = machine.run(quantize_input(qgraph, test_images(network, DATASET, 1).x)[0])
+        _, count = machine.run_codes(quantize_input(qgraph, test_images(network, DATASET, 1).x)[0])
         if count != program.cycles:
             raise AssertionError(f"{network}: {count} cycles, predicted {program.cycles}")
         found[f"{network}.cycles"] = count

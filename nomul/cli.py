@@ -21,6 +21,7 @@ VERBS = {
     "synth": "Synthesize a machine and count what it takes of a part.",
     "report": "Show where a program's cycles and memory go.",
     "disassemble": "Print a program's instructions.",
+    "package": "Write a folder with all that a board needs for a network.",
     "doctor": "Say which tools were found and what each is for.",
 }
 

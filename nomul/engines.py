@@ -53,7 +53,7 @@ def run_rtl(program: Program, codes: np.ndarray, progress: Report) -> tuple[np.n
     machine = simulated_machine(program, lambda message: progress(0, None, message))
     parts = []
     for index, image in enumerate(codes):
-        output, cycles = machine.run(image)
+        output, cycles = machine.run_codes(image)
         parts.append(output)
         progress(index + 1, len(codes), "image")
     return np.stack(parts), cycles

@@ -62,7 +62,7 @@ def verify(
                     for mismatch in compare(stage, name, start + index, expected, found):
                         result.note(row, mismatch)
             # Once more without pauses, as it is used: the cycles that count.
-            output, cycles = machine.run(image)
+            output, cycles = machine.run_codes(image)
             result.outputs.append(output)
             expected = reference[qgraph.output][index]
             for mismatch in compare("rtl", qgraph.output, start + index, expected, output):

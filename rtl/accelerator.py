@@ -2,7 +2,7 @@
 
 from amaranth.hdl import Module, ResetInserter, Signal, Value, signed
 from amaranth.lib import data, wiring
-from amaranth.lib.wiring import In
+from amaranth.lib.wiring import In, Out
 
 from rtl import engines
 from rtl.accumulate import Accumulator
@@ -101,12 +101,14 @@ class Accelerator(wiring.Component):
     Members
     -------
     bus : In(HostBus)
+    irq : Out(1)
+        See :class:`HostPort`.
     """
 
     def __init__(self, architecture: Architecture, family: str | None = None) -> None:
         self.architecture = architecture
         self.family = family
-        super().__init__({"bus": In(HostBus())})
+        super().__init__({"bus": In(HostBus()), "irq": Out(1)})
 
     def elaborate(self, platform) -> Module:
         m = Module()
@@ -141,6 +143,7 @@ class Accelerator(wiring.Component):
             wiring.connect(m, getattr(host, region.name.lower()), part.host)
         wiring.connect(m, wiring.flipped(self.bus), host.bus)
         m.d.comb += [
+            self.irq.eq(host.irq),
             stop.eq(host.control[Control.STOP.bit_length() - 1]),
             sequencer.control.eq(host.control),
             sequencer.stop_after.eq(host.stop_after),

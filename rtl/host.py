@@ -9,7 +9,7 @@ from amaranth.lib.wiring import In, Out
 
 from rtl.isa import VERSION
 from rtl.packing import pieces
-from rtl.registers import ID, REGION_SHIFT, Region, Register, State
+from rtl.registers import ID, REGION_SHIFT, WAITING, Region, Register, State
 from rtl.store import HostAccess
 
 __all__ = ["HostBus", "HostPort"]
@@ -56,6 +56,8 @@ class HostPort(wiring.Component):
         To the sequencer; ``control`` for one cycle.
     status : In
         ``state``, ``error``, ``pc``, ``cycles``, ``runs``; where there are counters, ``counts``.
+    irq : Out(1)
+        High while the host has allowed it and the machine is paused, halted or failed.
     <region> : Out(HostAccess)
         One for each memory, in lower case.
     """
@@ -76,6 +78,7 @@ class HostPort(wiring.Component):
                 "bus": In(HostBus()),
                 "control": Out(3),
                 "stop_after": Out(32),
+                "irq": Out(1),
                 "state": In(3),
                 "error": In(8),
                 "pc": In(32),
@@ -151,6 +154,7 @@ class HostPort(wiring.Component):
             with m.Else():
                 m.d.sync += chosen[index].eq(0)
 
+        allowed = Signal()
         registers = {
             Register.ID: Const(ID, 32),
             Register.VERSION: Const(VERSION, 32),
@@ -161,6 +165,7 @@ class HostPort(wiring.Component):
             Register.RUNS: self.runs,
             Register.STOP_AFTER: self.stop_after,
             **{register: self.counts[index] for index, register in enumerate(self.counted)},
+            Register.INTERRUPT: allowed,
         }
         answers = []
         place_bits = max(Register).bit_length()
@@ -178,4 +183,8 @@ class HostPort(wiring.Component):
                 m.d.sync += self.control.eq(bus.write_data)
             with m.Case(Register.STOP_AFTER):
                 m.d.sync += self.stop_after.eq(bus.write_data)
+            with m.Case(Register.INTERRUPT):
+                m.d.sync += allowed.eq(bus.write_data)
+        waits = Cat(self.state == state for state in WAITING).any()
+        m.d.sync += self.irq.eq(allowed & waits)
         return m

@@ -2,7 +2,7 @@
 
 from enum import IntEnum
 
-__all__ = ["ID", "REGION_SHIFT", "Control", "Error", "Region", "Register", "State"]
+__all__ = ["ID", "REGION_SHIFT", "WAITING", "Control", "Error", "Region", "Register", "State"]
 
 ID = 0x4E6F4D75  # "NoMu"
 
@@ -21,7 +21,10 @@ class Region(IntEnum):
 
 
 class Register(IntEnum):
-    """Address of a register, and its meaning. All can be read; two can be written."""
+    """Address of a register, and its meaning. All can be read, three can be written.
+
+    The texts beside the members become the documents: ``boards.register_map``.
+    """
 
     ID = 0  # the constant ID
     VERSION = 1  # of the instruction set
@@ -32,13 +35,14 @@ class Register(IntEnum):
     CYCLES = 6  # cycles spent running since the start, pauses not counted
     RUNS = 7  # runs started since the start
     STOP_AFTER = 8  # written: pause when so many runs have ended; 0 never
+    INTERRUPT = 9  # written: 1 lets the interrupt line be high while the machine waits for the host
     # Words since the start, in machines that count them:
-    FEATURES_READ = 9  # by the nest ACTIVATION
-    WEIGHTS_READ = 10
-    SUMS_ADDED = 11  # words of sums that the accumulators took
-    PARAMETERS_READ = 12
-    RESIDUALS_READ = 13
-    OUTPUTS_WRITTEN = 14
+    FEATURES_READ = 10  # by the nest ACTIVATION
+    WEIGHTS_READ = 11
+    SUMS_ADDED = 12  # words of sums that the accumulators took
+    PARAMETERS_READ = 13
+    RESIDUALS_READ = 14
+    OUTPUTS_WRITTEN = 15
 
 
 class Control(IntEnum):
@@ -57,6 +61,10 @@ class State(IntEnum):
     PAUSED = 2
     HALTED = 3
     FAILED = 4
+
+
+WAITING = (State.PAUSED, State.HALTED, State.FAILED)
+"""States in which the machine waits for the host: those that the interrupt tells of."""
 
 
 class Error(IntEnum):

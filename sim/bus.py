@@ -2,7 +2,15 @@
 
 import numpy as np
 
-__all__ = ["ADDRESS_BITS", "LATENCY_LIMIT", "PORTS", "as_words", "check_block", "late"]
+__all__ = [
+    "ADDRESS_BITS",
+    "LATENCY_LIMIT",
+    "LITE_PORTS",
+    "PORTS",
+    "as_words",
+    "check_block",
+    "late",
+]
 
 PORTS = (
     "bus__address",
@@ -13,6 +21,27 @@ PORTS = (
     "bus__read_valid",
 )
 """Names of the host bus's ports at a component's top."""
+
+LITE_PORTS = (
+    "control__awaddr",
+    "control__awvalid",
+    "control__awready",
+    "control__wdata",
+    "control__wstrb",
+    "control__wvalid",
+    "control__wready",
+    "control__bresp",
+    "control__bvalid",
+    "control__bready",
+    "control__araddr",
+    "control__arvalid",
+    "control__arready",
+    "control__rdata",
+    "control__rresp",
+    "control__rvalid",
+    "control__rready",
+)
+"""Names of an AXI4-Lite port's ports that reach the host bus behind it."""
 
 ADDRESS_BITS = 26
 
@@ -26,9 +55,9 @@ def check_block(address: int, count: int) -> None:
         raise ValueError(f"no {count} words at {address:#x} in {ADDRESS_BITS} bits of address")
 
 
-def late(name: str, address: int, count: int, got: int) -> TimeoutError:
-    """The error of a machine that does not answer a read."""
-    return TimeoutError(f"{name} answered {got} of {count} reads from {address:#x}")
+def late(name: str, address: int, count: int, got: int, what: str = "reads from") -> TimeoutError:
+    """The error of a machine that does not answer an access."""
+    return TimeoutError(f"{name} answered {got} of {count} {what} {address:#x}")
 
 
 def as_words(words: np.ndarray) -> np.ndarray:

@@ -22,7 +22,9 @@ def _silent(message: str) -> None:
 
 
 class CompiledModel:
-    """A component's RTL as a library; a :class:`boards.driver.Transport` where it has a host bus.
+    """A component's RTL as a library; a :class:`boards.accelerator.Transport` by its host bus.
+
+    In its place the component may have an AXI4-Lite port, ``control``.
 
     Ports are named as in Verilog (``bus__address``), values are unsigned integers of any width.
     Every instance starts in the power-on state. ``cycles`` counts since then.
@@ -55,7 +57,7 @@ class CompiledModel:
             ("eval", None, (pointer,)),
             ("tick", None, (pointer, word)),
             ("run_until", word, (pointer, pointer, ctypes.c_uint, word, word, word)),
-            ("write", None, (pointer, ctypes.c_uint32, pointer, word)),
+            ("write", word, (pointer, ctypes.c_uint32, pointer, word, word, pointer)),
             ("read", word, (pointer, ctypes.c_uint32, pointer, word, word, pointer)),
         ):
             if hasattr(self._library, f"model_{function}"):
@@ -170,12 +172,28 @@ class CompiledModel:
         return passed
 
     def write(self, address: int, words: np.ndarray) -> None:
-        """Write uint32 words to consecutive addresses of the host bus, one a cycle."""
+        """Write uint32 words to consecutive addresses of the host bus, one a cycle.
+
+        Raises
+        ------
+        TimeoutError
+            If the machine does not answer, or with an error.
+        """
         words = as_words(words)
         check_block(address, words.size)
-        self._library.model_write(self._model, address, words.ctypes.data, words.size)
-        self.cycles += words.size
+        passed = ctypes.c_uint64()
+        done = self._library.model_write(
+            self._model,
+            address,
+            words.ctypes.data,
+            words.size,
+            LATENCY_LIMIT,
+            ctypes.byref(passed),
+        )
+        self.cycles += passed.value
         self._stale = True
+        if done != words.size:
+            raise late(self.name, address, words.size, done, "writes to")
 
     def read(self, address: int, count: int) -> np.ndarray:
         """Read ``count`` uint32 words from consecutive addresses: count + latency - 1 cycles.

@@ -1,5 +1,6 @@
 // C functions over a Verilated model, for ctypes. The model's ports come from ports.inc, a line
-// PORT(index, member) each; CLOCKED and BUS say whether there is a clock and a host bus.
+// PORT(index, member) each; CLOCKED, BUS and LITE say whether there is a clock, a host bus, or an
+// AXI4-Lite port that is used instead.
 #include <cstdint>
 
 #include "Vtop.h"
@@ -62,7 +63,9 @@ uint64_t model_run_until(Vtop *top, const void *port, unsigned bytes, uint64_t m
 }
 
 #ifdef BUS
-void model_write(Vtop *top, uint32_t address, const uint32_t *words, uint64_t count) {
+// Returns how many were written, *cycles how long it took.
+uint64_t model_write(Vtop *top, uint32_t address, const uint32_t *words, uint64_t count, uint64_t,
+                     uint64_t *cycles) {
     top->bus___05Fwrite = 1;
     for (uint64_t i = 0; i < count; ++i) {
         top->bus___05Faddress = address + i;
@@ -70,6 +73,8 @@ void model_write(Vtop *top, uint32_t address, const uint32_t *words, uint64_t co
         cycle(top);
     }
     top->bus___05Fwrite = 0;
+    *cycles = count;
+    return count;
 }
 
 // One read a cycle; the words come later, in order. Returns how many came, *cycles how long it took.
@@ -84,6 +89,58 @@ uint64_t model_read(Vtop *top, uint32_t address, uint32_t *words, uint64_t count
     }
     top->bus___05Fread = 0;
     *cycles = passed;
+    return got;
+}
+#endif
+
+#ifdef LITE
+// One access after the other; one that is answered with an error, or not within the limit, is the
+// last. What is ready in a cycle is seen before its edge.
+uint64_t model_write(Vtop *top, uint32_t address, const uint32_t *words, uint64_t count,
+                     uint64_t latency_limit, uint64_t *cycles) {
+    uint64_t done = 0;
+    *cycles = 0;
+    top->control___05Fwstrb = 15;
+    top->control___05Fbready = 1;
+    for (bool right = true; right && done < count; done += right) {
+        top->control___05Fawaddr = 4 * (address + done);
+        top->control___05Fwdata = words[done];
+        top->control___05Fawvalid = top->control___05Fwvalid = 1;
+        right = false;
+        for (uint64_t passed = 0, answered = 0; !answered && passed < latency_limit; ++passed) {
+            top->eval();
+            bool addressed = top->control___05Fawready, taken = top->control___05Fwready;
+            answered = top->control___05Fbvalid;
+            right = answered && top->control___05Fbresp == 0;
+            cycle(top);
+            ++*cycles;
+            if (addressed) top->control___05Fawvalid = 0;
+            if (taken) top->control___05Fwvalid = 0;
+        }
+    }
+    return done;
+}
+
+uint64_t model_read(Vtop *top, uint32_t address, uint32_t *words, uint64_t count,
+                    uint64_t latency_limit, uint64_t *cycles) {
+    uint64_t got = 0;
+    *cycles = 0;
+    top->control___05Frready = 1;
+    for (bool right = true; right && got < count; got += right) {
+        top->control___05Faraddr = 4 * (address + got);
+        top->control___05Farvalid = 1;
+        right = false;
+        for (uint64_t passed = 0, answered = 0; !answered && passed < latency_limit; ++passed) {
+            top->eval();
+            bool addressed = top->control___05Farready;
+            answered = top->control___05Frvalid;
+            right = answered && top->control___05Frresp == 0;
+            if (answered) words[got] = top->control___05Frdata;
+            cycle(top);
+            ++*cycles;
+            if (addressed) top->control___05Farvalid = 0;
+        }
+    }
     return got;
 }
 #endif

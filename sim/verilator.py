@@ -15,7 +15,7 @@ from platform import machine, processor
 
 from quant.errors import NoMulError
 from rtl.cache import Cache, digest
-from sim.bus import PORTS
+from sim.bus import LITE_PORTS, PORTS
 from sim.toolchain import Compiler, Verilator, find_compiler, find_verilator
 
 __all__ = ["LIBRARY", "Port", "Progress", "build_library", "load_ports", "toolchain_key"]
@@ -193,7 +193,11 @@ def _write_includes(folder: Path, ports: list[Port], sources: list[str]) -> None
     lines = [f"PORT({i}, {port.name.replace('__', '___05F')})" for i, port in enumerate(ports)]
     (folder / "ports.inc").write_text("\n".join(lines) + "\n")
     names = {port.name for port in ports}
-    features = (("CLOCKED", "clk" in names), ("BUS", names.issuperset(PORTS)))
+    features = (
+        ("CLOCKED", "clk" in names),
+        ("BUS", names.issuperset(PORTS)),
+        ("LITE", names.issuperset(LITE_PORTS)),
+    )
     defines = [f"#define {feature}" for feature, present in features if present]
     includes = [f'#include "{source}"' for source in sources]
     (folder / "all.cpp").write_text("\n".join((*defines, *includes, _SHIM.read_text())))

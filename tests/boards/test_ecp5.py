@@ -61,7 +61,7 @@ def test_an_adder(tmp_path, monkeypatch):
 
 
 def test_a_report():
-    assert ecp5._result(REPORT) == Routed(201.24, 30, 26, 1, 2)
+    assert ecp5.result(REPORT) == Routed(201.24, 30, 26, 1, 2)
 
 
 def test_a_seed_is_another_result(tmp_path, monkeypatch):

@@ -41,6 +41,7 @@ class Memories(wiring.Component):
                 "runs": In(32),
                 "control": Out(3),
                 "stop_after": Out(32),
+                "irq": Out(1),
             }
         )
 
@@ -54,7 +55,8 @@ class Memories(wiring.Component):
         wiring.connect(m, wiring.flipped(self.bus), self.port.bus)
         for name in ("state", "error", "pc", "cycles", "runs"):
             m.d.comb += getattr(self.port, name).eq(getattr(self, name))
-        m.d.comb += [self.control.eq(self.port.control), self.stop_after.eq(self.port.stop_after)]
+        for name in ("control", "stop_after", "irq"):
+            m.d.comb += getattr(self, name).eq(getattr(self.port, name))
         return m
 
 
@@ -182,6 +184,7 @@ def test_registers():
             Register.CYCLES: 2**32 - 1,
             Register.RUNS: 77,
             Register.STOP_AFTER: 0xFFFF0001,
+            Register.INTERRUPT: 0,
         }
         # Also while the machine runs.
         for state in State:
@@ -190,7 +193,7 @@ def test_registers():
             got = await read(ctx, dut.bus, list(Register))
             assert dict(zip(Register, got)) == expected
         # No register, no region: 0.
-        nothing = [9, 15, 16, 18, 1 << 22, 5 << REGION_SHIFT, 7 << REGION_SHIFT]
+        nothing = [len(Register), 15, 16, 18, 1 << 22, 5 << REGION_SHIFT, 7 << REGION_SHIFT]
         assert await read(ctx, dut.bus, nothing) == [0] * len(nothing)
 
     Bench(dut).run(testbench)
@@ -230,3 +233,22 @@ def test_pieces_of_words():
 
 def test_conversion():
     rtlil.convert(Memories())
+
+
+@pytest.mark.parametrize("allowed", (0, 1))
+def test_the_interrupt_is_a_level_that_the_host_allows(allowed):
+    dut = Memories()
+    seen = {}
+
+    async def testbench(ctx):
+        await write(ctx, dut.bus, Register.INTERRUPT, [allowed])
+        assert await read(ctx, dut.bus, [Register.INTERRUPT.value]) == [allowed]
+        for state in State:
+            ctx.set(dut.state, state.value)
+            await ctx.tick()
+            await ctx.tick()
+            seen[state] = ctx.get(dut.irq)
+
+    Bench(dut).run(testbench)
+    waiting = {State.PAUSED, State.HALTED, State.FAILED}
+    assert seen == {state: allowed and state in waiting for state in State}
