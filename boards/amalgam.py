@@ -19,6 +19,8 @@ MODULES = (
 )
 """In an order in which each needs only those before it."""
 
+FOLDERS = ("quant", "rtl", "compiler", "sim", "boards", "nomul")
+
 _HEAD = '''"""Driver of a NoMul machine; needs numpy only. Made by nomul package of these modules:
 
 {modules}
@@ -66,7 +68,7 @@ def amalgamated() -> str:
 
 def own(module: str) -> bool:
     """Whether a module is the project's."""
-    return module.split(".")[0] in {name.split(".")[0] for name in MODULES}
+    return module.split(".")[0] in FOLDERS
 
 
 def docstring(node: ast.stmt) -> bool:

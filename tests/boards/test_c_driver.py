@@ -25,9 +25,18 @@ from tests.random_networks import random_codes, random_network
 SOURCES = Path(boards.__file__).parent / "c"
 FLAGS = ("-std=c99", "-O1", "-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Werror")
 STATUS = (
-    "OK NO_IMAGE OTHER_FORMAT DAMAGED_IMAGE WIDE_WORDS NO_ACCESS NO_MACHINE OTHER_MACHINE FAILED "
-    "STOPPED HUNG"
-).split()
+    "OK",
+    "NO_IMAGE",
+    "OTHER_FORMAT",
+    "DAMAGED_IMAGE",
+    "WIDE_WORDS",
+    "NO_ACCESS",
+    "NO_MACHINE",
+    "OTHER_MACHINE",
+    "FAILED",
+    "STOPPED",
+    "HUNG",
+)
 WRITE = ctypes.CFUNCTYPE(
     ctypes.c_int, ctypes.c_void_p, ctypes.c_uint32, ctypes.POINTER(ctypes.c_uint32), ctypes.c_uint32
 )
