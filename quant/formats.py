@@ -75,11 +75,26 @@ class FormatPlan:
 
     def decisive(self, tensor: str) -> str:
         """The tensor by whose values a tensor's format is chosen."""
+        end = self._end(tensor)
+        step = self._makers.get(end)
+        if step is not None and isinstance(step.layer, MaxPool | Upsample):
+            source = step.inputs[0]
+            # What other layers read too keeps its own format, and so does what is made of it.
+            return end if self._end(source) == end else self.decisive(source)
+        return end
+
+    def _end(self, tensor: str) -> str:
+        """The last tensor of a chain of layers that alone read each other and change no codes."""
         reader = sole_reader(self.graph, tensor)
         if isinstance(reader, MaxPool | Upsample | Concat):
             step = next(step for step in self.steps if step.layer is reader)
-            return self.decisive(step.name)
+            return self._end(step.name)
         return tensor
+
+    @cached_property
+    def _makers(self) -> dict[str, Step]:
+        """Steps by the tensor that each makes."""
+        return {step.name: step for step in self.steps}
 
     def _observed(self, tensor: str, decisive: str | None = None) -> Format:
         """The format by a tensor's own values, as wide as the decisive tensor, by default it."""

@@ -6,7 +6,7 @@ from dataclasses import replace
 import torch
 
 from quant.calibrate import Method, squared_error
-from quant.divergence import divergence, spikes
+from quant.divergence import FIRST, divergence, spikes
 from quant.errors import NoMulError
 from quant.floating import to_tensor
 from quant.formats import FormatPlan
@@ -37,13 +37,13 @@ def find_search(name: str) -> Search:
 
 
 def kl_divergence(histogram: Histogram, fmt: Format) -> float:
-    """Divergence of a tensor's values from its codes.
+    """Divergence of a tensor's values from its codes; infinite for a range of too few bins.
 
     Both are powers of two, the range of a linear format and that of a histogram's bins.
     """
     levels = fmt.high + 1
-    bins = levels * fmt.step * BINS / histogram.limit if histogram.limit else 1.0
-    if bins < 1:
+    bins = levels * fmt.step * BINS / histogram.limit if histogram.limit else 0.0
+    if bins < FIRST:
         return float("inf")
     counts = histogram.positive + histogram.negative
     return divergence(counts, spikes(counts), int(bins), levels)
