@@ -95,7 +95,7 @@ def chosen_tensors(plan: FormatPlan) -> list[str]:
     """Tensors that have a format of their own, but the network's input and output."""
     graph = plan.graph
     made = [step.name for step in plan.steps]
-    return [name for name in made if name != graph.output and plan.decider(name) == name]
+    return [name for name in made if name != graph.output and plan.decisive(name) == name]
 
 
 def rounding_error(tensor: torch.Tensor, fmt: Format) -> torch.Tensor:
