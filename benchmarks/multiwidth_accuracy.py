@@ -13,27 +13,30 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.accuracy import top1
-from benchmarks.figures import Values
+from benchmarks.figures import Benchmark, Figure, Values, at_least, at_most, free
 from benchmarks.nbq import TRAINED
 from nomul.output import Report
 from quant.calibrate import Observations, observe
 from quant.datasets import Dataset, calibration_images, cifar10_jpeg, mnist
+from quant.dynamic import choose_widths
 from quant.errors import NoMulError
 from quant.floating import run_float
 from quant.graph import Graph
 from quant.importers import load
 from quant.networks import IMAGENET, Preprocessing, pretrained
 from quant.quantize import quantize
-from quant.quantized import QuantizedGraph
+from quant.quantized import QConv, QuantizedGraph
 from quant.reference import predict
 from quant.sizes import model_bytes
 from quant.training.trained import load_trained
+from quant.widths import layer_width
 
 __all__ = ["MULTIWIDTH_ACCURACY", "NETWORKS", "Network", "deviation", "main"]
 
 MOBILENET = "onnx/mobilenetv2_like_cifar10.onnx"
-CALIBRATION_IMAGES = 1024
+CALIBRATION_IMAGES = 512
 FEW = 200  # images of --quick
+MIXED_ERROR = 0.014  # of the activations; weights of 8 bits add some half percent to it
 SOME = 1000  # images at 32 bits, where sums take several products each
 WIDTHS = {8: (0.3, 0.02), 16: (0.05, 0.01)}
 """Points that may be lost, and relative error of the outputs, by width."""
@@ -129,7 +132,7 @@ def quantized(name: str, scheme: str, images: int | None = None, **options) -> Q
 
 def whole(name: str, progress: Report) -> Values:
     """All figures of a network."""
-    steps = 5
+    steps = 6
     progress(0, steps, "float")
     own = network(name)
     values: Values = {f"{name}.float": own.top1(own.exact)}
@@ -146,7 +149,22 @@ def whole(name: str, progress: Report) -> Values:
     progress(4, steps, "8 bits, stochastic")
     outputs = predict(quantized(name, "int8", rounding="stochastic"), own.x)
     values[f"{name}.w8.stochastic.loss"] = own.loss(outputs)
+    progress(5, steps, "8 and 16 bits")
+    qgraph = quantized(name, "int8", widths=choose_widths(own.graph, own.observed, MIXED_ERROR))
+    outputs = predict(qgraph, own.x)
+    values |= {
+        f"{name}.mixed.loss": own.loss(outputs),
+        f"{name}.mixed.error": own.error(outputs),
+        f"{name}.mixed.narrow": narrow_share(qgraph),
+    }
     return values
+
+
+def narrow_share(qgraph: QuantizedGraph) -> float:
+    """Share of the multiply-accumulates that run at 8 bits."""
+    layers = [layer for layer in qgraph.layers if isinstance(layer, QConv)]
+    narrow = [layer.macs for layer in layers if layer_width(qgraph, layer) == 8]
+    return sum(narrow) / sum(layer.macs for layer in layers)
 
 
 def tails(progress: Report) -> Values:
@@ -201,6 +219,15 @@ def figures(name: str) -> list[Figure]:
             ".2g",
         )
     add("w8.stochastic.loss", "", free, "points below float, 8 bits, stochastic rounding", ".2f")
+    add("mixed.loss", "<= 0.3", at_most(0.3), f"points below float, 8 and 16 bits, {test}", ".2f")
+    add(
+        "mixed.error",
+        "< 0.02",
+        at_most(0.02),
+        "relative error of the outputs, 8 and 16 bits",
+        ".2g",
+    )
+    add("mixed.narrow", "", free, "share of multiply-accumulates at 8 bits, mixed", ".3f")
     add("w8.bytes", "", free, "weights and biases at 8 bits", ",d")
     add("w8.of16", "", free, "size against 16 bits", ".2f")
     add("w8.of32", "", free, "size against 32 bits", ".2f")

@@ -10,6 +10,7 @@ from quant.graph import Graph, Shape
 from quant.numbers import count_terms, dequantize
 from quant.quantized import QConv, QLayer, QuantizedGraph
 from quant.reference import quantize_input, run_reference
+from quant.widths import layer_width
 
 __all__ = [
     "QuantizedRow",
@@ -84,6 +85,8 @@ class QuantizedRow:
         Of the widest weight, with its sign.
     terms : float or None
         Mean number of powers of two that a weight is a sum of.
+    width : int
+        At which the layer runs on a machine of several widths.
     fraction : int
         Of the output: its step is ``2**-fraction``.
     sqnr : float or None
@@ -96,6 +99,7 @@ class QuantizedRow:
     weights: int | None
     weight_bits: int | None
     terms: float | None
+    width: int
     fraction: int
     sqnr: float | None
 
@@ -128,6 +132,7 @@ def quantized_rows(graph: Graph, qgraph: QuantizedGraph, x: np.ndarray) -> list[
                 None if weights is None else weights.size,
                 None if weights is None else int(np.abs(weights).max()).bit_length() + 1,
                 None if weights is None else float(count_terms(weights).mean()),
+                layer_width(qgraph, layer),
                 layer.format.fraction,
                 None
                 if found is None

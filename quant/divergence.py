@@ -4,9 +4,11 @@ import numpy as np
 
 from quant.histogram import Histogram
 
-__all__ = ["divergence", "kl_threshold", "spikes"]
+__all__ = ["FIRST", "divergence", "kl_threshold", "spikes"]
 
-FIRST = 128  # bins that the smallest threshold keeps
+FIRST = 128
+"""Bins that the smallest threshold keeps: of a few bins any two distributions are alike."""
+
 TRACE = 1e-4  # of a value, where there is none
 NEIGHBOURS = 8  # bins on either side that a spike is compared with
 SPIKE = 4  # times their mean
@@ -23,8 +25,11 @@ def spikes(counts: np.ndarray) -> np.ndarray:
     """
     window = np.ones(2 * NEIGHBOURS + 1)
     window[NEIGHBOURS] = 0
-    near = np.convolve(counts, window, "same") / (2 * NEIGHBOURS)
-    return np.maximum(counts - SPIKE * near, 0)
+    near, number = (
+        np.convolve(np.pad(values, NEIGHBOURS), window, "valid")
+        for values in (counts, np.ones(len(counts)))
+    )
+    return np.maximum(counts - SPIKE * near / np.maximum(number, 1), 0)
 
 
 def divergence(counts: np.ndarray, spikes: np.ndarray, bins: int, levels: int) -> float:

@@ -55,31 +55,46 @@ class FormatPlan:
     def free(self) -> list[str]:
         """Tensors whose format is their own: the input and what steps make, in data order."""
         tensors = [self.graph.input, *(step.name for step in self.steps)]
-        return [name for name in tensors if self._decisive(name) == name]
+        return [name for name in tensors if self.decisive(name) == name]
 
     def wish(self, tensor: str) -> Format:
         """The format for a tensor; a layer that cannot make it lowers the fraction.
 
         The network's input is linear, because no layer makes it.
         """
-        fmt = self._observed(self._decisive(tensor))
+        fmt = self._observed(self.decisive(tensor))
         return replace(fmt, logarithmic=False) if tensor == self.graph.input else fmt
 
     def inner(self, tensor: str, step: Step) -> Format:
         """The format for a tensor within a step that is split: as wide as what the step makes."""
-        return self._observed(tensor, self._decisive(step.name))
+        return self._observed(tensor, self.decisive(step.name))
 
     def weights(self, step: Step) -> Scheme:
         """The scheme of a step's weights."""
-        return self.scheme.weights(step.name, self._decisive(step.name))
+        return self.scheme.weights(step.name, self.decisive(step.name))
 
-    def _decisive(self, tensor: str) -> str:
+    def decisive(self, tensor: str) -> str:
         """The tensor by whose values a tensor's format is chosen."""
+        end = self._end(tensor)
+        step = self._makers.get(end)
+        if step is not None and isinstance(step.layer, MaxPool | Upsample):
+            source = step.inputs[0]
+            # What other layers read too keeps its own format, and so does what is made of it.
+            return end if self._end(source) == end else self.decisive(source)
+        return end
+
+    def _end(self, tensor: str) -> str:
+        """The last tensor of a chain of layers that alone read each other and change no codes."""
         reader = sole_reader(self.graph, tensor)
         if isinstance(reader, MaxPool | Upsample | Concat):
             step = next(step for step in self.steps if step.layer is reader)
-            return self._decisive(step.name)
+            return self._end(step.name)
         return tensor
+
+    @cached_property
+    def _makers(self) -> dict[str, Step]:
+        """Steps by the tensor that each makes."""
+        return {step.name: step for step in self.steps}
 
     def _observed(self, tensor: str, decisive: str | None = None) -> Format:
         """The format by a tensor's own values, as wide as the decisive tensor, by default it."""

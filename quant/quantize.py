@@ -8,6 +8,7 @@ import torch
 
 from quant.bias_correction import correct_bias
 from quant.calibrate import Observations, find_method, observe
+from quant.errors import NoMulError
 from quant.floating import run_layer as run_float_layer
 from quant.formats import FormatPlan
 from quant.fusion import Step
@@ -76,6 +77,8 @@ def quantize(
     chosen, method = MixedScheme(find_scheme(scheme), widths or {}), find_method(calibration)
     roundings = Rounding(rounding, seed)
     search = find_search(radix) if radix is not None else None
+    if search is not None and chosen.scheme.activations.fraction is not None:
+        raise NoMulError(f"{scheme} fixes the radix points; leave out the search for them")
     observed = images if isinstance(images, Observations) else observe(graph, images, progress)
     plan = FormatPlan(graph, observed, method, chosen)
     if search is not None:

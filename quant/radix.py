@@ -6,12 +6,13 @@ from dataclasses import replace
 import torch
 
 from quant.calibrate import Method, squared_error
-from quant.divergence import divergence, spikes
+from quant.divergence import FIRST, divergence, spikes
 from quant.errors import NoMulError
-from quant.floating import run_layer, to_tensor
+from quant.floating import to_tensor
 from quant.formats import FormatPlan
 from quant.histogram import BINS, Histogram
 from quant.numbers import Format
+from quant.rounded import Finish, rounded, walk
 
 __all__ = ["SEARCHES", "find_search"]
 
@@ -36,13 +37,13 @@ def find_search(name: str) -> Search:
 
 
 def kl_divergence(histogram: Histogram, fmt: Format) -> float:
-    """Divergence of a tensor's values from its codes.
+    """Divergence of a tensor's values from its codes; infinite for a range of too few bins.
 
     Both are powers of two, the range of a linear format and that of a histogram's bins.
     """
     levels = fmt.high + 1
-    bins = levels * fmt.step * BINS / histogram.limit if histogram.limit else 1.0
-    if bins < 1:
+    bins = levels * fmt.step * BINS / histogram.limit if histogram.limit else 0.0
+    if bins < FIRST:
         return float("inf")
     counts = histogram.positive + histogram.negative
     return divergence(counts, spikes(counts), int(bins), levels)
@@ -81,49 +82,31 @@ def by_accuracy(plan: FormatPlan, progress: Progress | None = None) -> FormatPla
     graph = plan.graph
     formats = {name: plan.wish(name) for name in plan.free}
     images = to_tensor(plan.observed.sample[:IMAGES])
-    order = [graph.input, *(layer.name for layer in graph.layers)]
+    expected = walk(graph, images, lambda name, values, finish: values)
+    classes = expected.argmax(dim=1)
+    total = len(graph.layers) + 1
+    done = 0
 
-    def run(tensors: dict[str, torch.Tensor], first: int, quantized: bool) -> torch.Tensor:
-        """The output, from all layers from ``first`` on."""
-        tensors = dict(tensors)
-        for layer in graph.layers[first:]:
-            made = run_layer(layer, [tensors[name] for name in layer.inputs])
-            fmt = formats.get(layer.name) if quantized else None
-            tensors[layer.name] = made if fmt is None else rounded(made, fmt)
-        return tensors[graph.output].flatten(1)
+    def visit(name: str, values: torch.Tensor, finish: Finish) -> torch.Tensor:
+        nonlocal done
+        done += 1
+        if progress:
+            progress(done, total, f"radix point of {name}")
+        if name not in formats:
+            return values
 
-    with torch.no_grad():
-        expected = run({graph.input: images}, 0, False)
-        classes = expected.argmax(dim=1)
-        tensors: dict[str, torch.Tensor] = {}
-        for index, name in enumerate(order):
-            made = images
-            if index:
-                layer = graph.layers[index - 1]
-                made = run_layer(layer, [tensors[source] for source in layer.inputs])
-            start = formats.get(name)
-            if start is not None:
+        def cost(fmt: Format) -> tuple[int, float]:
+            found = finish(rounded(values, fmt), formats)
+            wrong = int((found.argmax(dim=1) != classes).sum())
+            return wrong, float((found - expected).double().square().sum())
 
-                def cost(fmt: Format) -> tuple[int, float]:
-                    found = run({**tensors, name: rounded(made, fmt)}, index, True)  # noqa: B023
-                    wrong = int((found.argmax(dim=1) != classes).sum())
-                    return wrong, float((found - expected).double().square().sum())
+        start = formats[name]
+        choices = [replace(start, fraction=start.fraction + step) for step in NEIGHBOURS]
+        formats[name] = min(choices, key=cost)
+        return rounded(values, formats[name])
 
-                choices = [replace(start, fraction=start.fraction + step) for step in NEIGHBOURS]
-                formats[name] = min(choices, key=cost)
-                made = rounded(made, formats[name])
-            tensors[name] = made
-            needed = {source for layer in graph.layers[index:] for source in layer.inputs}
-            tensors = {name: tensors[name] for name in tensors if name in needed}
-            if progress:
-                progress(index + 1, len(order), f"radix point of {name}")
+    walk(graph, images, visit)
     return replace(plan, fractions={name: fmt.fraction for name, fmt in formats.items()})
-
-
-def rounded(values: torch.Tensor, fmt: Format) -> torch.Tensor:
-    """The values that a linear format can hold, nearest to these."""
-    codes = torch.ldexp(values, torch.tensor(fmt.fraction)).round().clamp(fmt.low, fmt.high)
-    return torch.ldexp(codes, torch.tensor(-fmt.fraction))
 
 
 SEARCHES: dict[str, Search] = {

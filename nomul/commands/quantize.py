@@ -24,6 +24,9 @@ from quant.schemes import find_scheme
 
 __all__ = ["command"]
 
+AUTO = "auto"
+ERROR = 0.014
+
 
 @click.command("quantize", cls=Verb)
 @click.argument("source")
@@ -59,9 +62,14 @@ __all__ = ["command"]
 )
 @click.option(
     "--widths",
-    type=click.Path(path_type=Path),
-    metavar="FILE",
-    help='Widths of single tensors, as {"stem": 16, "stem.weight": 8} (docs/multiwidth.md).',
+    metavar="FILE|auto",
+    help='Widths of single tensors, as {"stem": 16, "stem.weight": 8}, or 16 bits where int8 errs '
+    "most (docs/multiwidth.md).",
+)
+@click.option(
+    "--error",
+    type=float,
+    help="Relative error of the outputs that --widths auto leaves activations.  [default: 0.014]",
 )
 @click.option(
     "--rounding",
@@ -89,7 +97,8 @@ def command(
     report_images: int,
     calibration: str,
     radix: str | None,
-    widths: Path | None,
+    widths: str | None,
+    error: float | None,
     rounding: str,
     seed: int | None,
     bias_correction: bool,
@@ -107,6 +116,7 @@ def command(
     images are used for calibration.
     """
     from quant.calibrate import find_method, observe
+    from quant.dynamic import choose_widths
     from quant.quantize import quantize
 
     if report is not None and (output or plot):
@@ -115,9 +125,13 @@ def command(
         raise click.UsageError("--report compares schemes: leave out --radix, --widths, --rounding")
     if seed is not None and rounding == "even":
         raise click.UsageError("--seed has no effect on --rounding even: leave it out")
+    if error is not None and widths != AUTO:
+        raise click.UsageError("--error is for --widths auto: leave it out")
+    if widths == AUTO and scheme != "int8":
+        raise click.UsageError("--widths auto chooses 8 or 16 bits: take --scheme int8")
     find_scheme(scheme)
     find_method(calibration)
-    chosen = read_widths(widths) if widths else None
+    chosen = read_widths(Path(widths)) if widths and widths != AUTO else None
     with stage(f"Import {source}"):
         imported = load_graph(source, input_shape, models)
     graph, known = imported.graph, imported.preprocessing
@@ -135,6 +149,9 @@ def command(
         return comparison.to_dict()
     with stage(f"Quantize to {scheme} with {plural(len(batch), 'image')}") as progress:
         observed = observe(graph, batch.x, progress)
+        if widths == AUTO:
+            limit = ERROR if error is None else error
+            chosen = choose_widths(graph, observed, limit, calibration, progress)
         qgraph = quantize(
             graph,
             observed,
@@ -151,7 +168,7 @@ def command(
         rows = quantized_rows(graph, qgraph, batch.x[:32])
     table(
         f"{graph.name}: {qgraph.scheme}",
-        ["layer", "kind", "output", "weights", "bits", "terms", "step", "SQNR dB"],
+        ["layer", "kind", "output", "weights", "bits", "terms", "width", "step", "SQNR dB"],
         [
             [
                 row.name,
@@ -160,6 +177,7 @@ def command(
                 row.weights,
                 row.weight_bits,
                 row.terms,
+                row.width,
                 f"2^{-row.fraction}",
                 row.sqnr,
             ]

@@ -25,12 +25,12 @@ class Wide(Scheme):
         self.width = int(width)
 
     def quantize_weights(self, conv: Conv, inputs: LayerInputs) -> tuple[np.ndarray, np.ndarray]:
-        weight = conv.weight.reshape(len(conv.weight), -1).astype(np.float64)
+        flat = conv.weight.reshape(len(conv.weight), -1).astype(np.float64)
         largest = (1 << (self.width - 1)) - 1
-        peak = np.abs(weight).max(axis=1)
+        peak = np.abs(flat).max(axis=1)
         # A peak is mantissa * 2**exponent with the mantissa from 0.5 to below 1, so it lies
         # between half of the codes and all of them, but for rounding up past the largest.
         fraction = np.where(peak > 0, self.width - 1 - np.frexp(peak)[1], 0)
         fraction -= np.rint(np.ldexp(peak, fraction)) > largest
-        codes = np.rint(np.ldexp(weight, fraction[:, None])).astype(np.int32)
+        codes = np.rint(np.ldexp(flat, fraction[:, None])).astype(np.int32)
         return codes.reshape(conv.weight.shape), fraction.astype(np.int32)

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from quant.calibrate import SAMPLE_IMAGES, find_method, min_max, mse, observe, percentile
+from quant.calibrate import SAMPLE_IMAGES, find_method, kl, min_max, mse, observe, percentile
 from quant.errors import NoMulError
 from quant.graph import Clip, Graph
 from quant.histogram import Histogram
@@ -67,6 +67,17 @@ def test_percentile_leaves_out_outliers():
     assert find_method("percentile")(histogram, 8) == percentile(histogram, 8, 99.99)
 
 
+def test_kl_leaves_out_outliers_but_not_of_wide_codes():
+    rng = np.random.default_rng(0)
+    for sign, bits in ((1, 8), (-1, 7)):
+        values = np.concatenate([np.abs(rng.standard_normal(50_000)), [60.0, 0.5 * sign]])
+        histogram = histogram_of(values)
+        assert min_max(histogram, 8) == bits - 6
+        assert bits - 3 <= kl(histogram, 8) <= bits - 2
+        # One bit is left for what other images may have.
+        assert kl(histogram, 16) == min_max(histogram, 16) - 1
+
+
 @pytest.mark.parametrize("method", [min_max, percentile, mse])
 def test_a_tensor_of_zeros(method):
     assert method(histogram_of(np.zeros(5)), 8) == 0
@@ -74,7 +85,7 @@ def test_a_tensor_of_zeros(method):
 
 def test_raw_pixels_keep_their_codes():
     pixels = np.random.default_rng(0).integers(0, 256, 10000)
-    for name in ("min-max", "mse", "percentile"):
+    for name in ("min-max", "mse", "percentile", "kl"):
         assert find_method(name)(histogram_of(pixels), 8) == 0
 
 
