@@ -233,13 +233,10 @@ def candidate(
     weight_bytes = weights * widths.weight + (0 if way is None else made * widths.parameter)
     load = external.cycles(weight_bytes, np.where(weight_bytes > 0, 1, 0))
 
-    # A step of the inner loop moves what the inner loop walks; its first moves all.
-    everything = np.maximum(compute, load + fetch + store)
-    stay = counts * (everything + (spots - 1) * np.maximum(compute, fetch + store))
-    passing = spots * (everything + (counts - 1) * np.maximum(compute, load + store))
+    stay, passing = orders_of(compute, load, fetch, store, counts, spots)
     ends = external.latency + fetch + store
     if external.ahead:
-        early = np.maximum(compute, fetch + store) - everything
+        early = np.maximum(compute, fetch + store) - np.maximum(compute, load + fetch + store)
         stay, passing = stay + early, passing + early
     else:
         ends = ends + load
@@ -271,6 +268,32 @@ def candidate(
         **{name: np.concatenate([values] * 2, axis=-1) for name, values in alike.items()},
         **{name: np.concatenate([order[name] for order in orders], axis=-1) for name in orders[0]},
     }
+
+
+def orders_of(
+    compute: np.ndarray,
+    load: np.ndarray,
+    fetch: np.ndarray,
+    store: np.ndarray,
+    counts: np.ndarray,
+    spots: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Cycles of all steps with weights that stay, and with weights that pass.
+
+    Engine and memory work side by side in each of ``counts * spots`` steps. One moves what the
+    inner loop walks over; the first of an inner loop moves the other too.
+
+    Parameters
+    ----------
+    compute, load, fetch, store : float
+        Cycles of a tile, its weights, its inputs and residuals, and its outputs.
+    counts, spots : int
+        Groups of output blocks, and parts of the map, that are tiles.
+    """
+    everything = np.maximum(compute, load + fetch + store)
+    stay = counts * (everything + (spots - 1) * np.maximum(compute, fetch + store))
+    passing = spots * (everything + (counts - 1) * np.maximum(compute, load + store))
+    return stay, passing
 
 
 def tiles(height: int, width: int, groups: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
