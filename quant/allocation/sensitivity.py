@@ -125,7 +125,9 @@ def by_output(
     outputs = tensors[network.graph.output].flatten(1)
     made = [tensors[conv.name] for conv in convs]
     drawn = [
-        torch.autograd.grad(losses(outputs, sampled_labels(outputs, random)), made, retain_graph=True)
+        torch.autograd.grad(
+            losses(outputs, sampled_labels(outputs, random)), made, retain_graph=True
+        )
         for _ in range(SAMPLES)
     ]
     found = {}
