@@ -65,11 +65,16 @@ class Mixed(Scheme):
 def round_mixed(
     rounding: Rounding, kind: str, bits: np.ndarray, how: str
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Codes and fractions of weights whose output channels have these widths."""
+    """Codes and fractions of weights whose output channels have these widths.
+
+    Weights that keep to them already, as training leaves them, are taken over.
+    """
     largest = np.array([sizes(kind, int(b))[-1] for b in bits])
     function = nearest_of(kind, bits.reshape(rounding.weight.shape[:2]))
-    if how == "nearest":
-        return rounding.plain(largest, function)
+    codes, fraction = rounding.plain(largest, function)
+    values = np.ldexp(codes.astype(np.float64), -fraction[:, None, None, None])
+    if how == "nearest" or np.array_equal(values.reshape(rounding.weight.shape), rounding.weight):
+        return codes, fraction
     return rounding.compensated(largest, function)
 
 

@@ -13,6 +13,11 @@ from quant.graph import Conv, Graph
 __all__ = ["FloatNetwork", "batches", "losses", "sampled_labels"]
 
 
+import os
+TEMPERATURE = float(os.environ.get("TAU","4"))
+"""Outputs are divided by it first: at 1, images that a network is sure of would say nothing."""
+
+
 @dataclass(frozen=True)
 class FloatNetwork:
     """A graph as a function of images, and of weights in the place of its own."""
@@ -76,9 +81,10 @@ def sampled_labels(outputs: torch.Tensor, random: torch.Generator) -> torch.Tens
     The second moments of gradients of these classes' losses are the Hessian of the
     Kullback-Leibler divergence from the network's own classes, which needs no true labels.
     """
-    return torch.multinomial(outputs.detach().softmax(1), 1, generator=random)[:, 0]
+    classes = (outputs.detach() / TEMPERATURE).softmax(1)
+    return torch.multinomial(classes, 1, generator=random)[:, 0]
 
 
 def losses(outputs: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
     """Sum over the images of the negative logarithms of the classes' probabilities."""
-    return F.cross_entropy(outputs, labels, reduction="sum")
+    return F.cross_entropy(outputs / TEMPERATURE, labels, reduction="sum")

@@ -13,14 +13,17 @@ from quant.errors import NoMulError
 from quant.importers import load
 from quant.quantize import quantize
 from quant.quantized import QConv
+from quant.schemes import Scheme
 
-__all__ = ["Rounded", "round_layers"]
+__all__ = ["Rounded", "round_layers", "set_layer"]
 
 Rounded = tuple[torch.Tensor, torch.Tensor]
 """Weight and bias of a layer: float32 (outputs, ...) and (outputs,)."""
 
 
-def round_layers(model: nn.Module, images: torch.Tensor, scheme: str) -> dict[str, Rounded]:
+def round_layers(
+    model: nn.Module, images: torch.Tensor, scheme: str | Scheme
+) -> dict[str, Rounded]:
     """Weights rounded by a scheme and biases that make up for it, by the layers' names.
 
     Parameters
@@ -29,8 +32,8 @@ def round_layers(model: nn.Module, images: torch.Tensor, scheme: str) -> dict[st
         In evaluation mode, batch norms folded.
     images : float32 (images, channels, rows, columns)
         Preprocessed training images of mixed classes.
-    scheme : str
-        As of ``nomul quantize``.
+    scheme : str or Scheme
+        As of :func:`~quant.quantize.quantize`.
 
     Errors: :class:`NoMulError` for a layer that import changes, so that it cannot be found again.
     """
@@ -61,6 +64,17 @@ def round_layers(model: nn.Module, images: torch.Tensor, scheme: str) -> dict[st
                 torch.from_numpy(bias),
             )
     return found
+
+
+def set_layer(layer: nn.Conv2d | nn.Linear, rounded: Rounded) -> None:
+    """Give a layer these values; it gets a bias if it has none."""
+    weight, bias = rounded
+    with torch.no_grad():
+        layer.weight.copy_(weight)
+        if layer.bias is None:
+            layer.bias = nn.Parameter(bias)
+        else:
+            layer.bias.copy_(bias)
 
 
 def flat(weight: np.ndarray) -> np.ndarray:

@@ -14,7 +14,7 @@ from torch import nn
 from torch.nn.utils import parametrize
 
 from quant.errors import NoMulError
-from quant.training.calibrated import round_layers
+from quant.training.calibrated import round_layers, set_layer
 from quant.training.folding import fold_batch_norms
 from quant.training.methods import Method, Options
 from quant.training.staircase import level_count, staircase
@@ -198,14 +198,8 @@ class NBitTraining(Method):
         widths = {bits for _, bits in chosen}
         rounded = {bits: round_layers(model, example, f"pow{bits}") for bits in widths}
         names = {module: name for name, module in model.named_modules()}
-        with torch.no_grad():
-            for layer, bits in chosen:
-                weight, bias = rounded[bits][names[layer]]
-                layer.weight.copy_(weight)
-                if layer.bias is None:
-                    layer.bias = nn.Parameter(bias)
-                else:
-                    layer.bias.copy_(bias)
+        for layer, bits in chosen:
+            set_layer(layer, rounded[bits][names[layer]])
 
     def begin_epoch(self, model: nn.Module, done: float) -> None:
         if done <= 1 - self.options.settle:
