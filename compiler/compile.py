@@ -7,23 +7,21 @@ import numpy as np
 from compiler import mapping
 from compiler.cycles import predict
 from compiler.emit import Emitter
-from compiler.layout import Layouts
+from compiler.front import check_sums, check_tensors, prepare_for
 from compiler.lower import Mapper, lower
 from compiler.lower_split import lower_split
 from compiler.memory import allocate
-from compiler.prepare import Prepared, prepare
+from compiler.prepare import Prepared
 from compiler.program import LayerRecord, Program
-from compiler.split import SplitLayouts, width_code
 from compiler.tensor import PlacedTensor
-from compiler.widths import check_sum, convolution_limits
+from compiler.tiling.network import tile_network
 from quant.errors import NoMulError
 from quant.quantized import QConv, QuantizedGraph
 from rtl.architecture import Architecture, load_architecture
 from rtl.isa import LAYOUTS, Opcode
 from rtl.packing import pieces
-from rtl.split.parts import part_count
 
-__all__ = ["check_tensors", "compile", "emit", "prepare_for"]
+__all__ = ["compile", "emit"]
 
 
 def compile(graph: QuantizedGraph, architecture: Architecture | str | Path) -> Program:
@@ -36,11 +34,9 @@ def compile(graph: QuantizedGraph, architecture: Architecture | str | Path) -> P
     check_tensors(graph, architecture)
     engine = mapping.find(architecture.engine)
     prepared = prepare_for(graph, architecture)
-    for step in prepared.steps:
-        if isinstance(step.layer, QConv) and not architecture.splits:
-            source = prepared.tensors[step.layer.inputs[0]]
-            sums = convolution_limits(step.layer, (source.low, source.high))
-            check_sum(step.layer.name, sums, architecture.accumulator_bits)
+    check_sums(prepared, architecture)
+    if architecture.external:
+        return tile_network(graph, prepared, architecture)
     emitter, ends = emit(graph, architecture, prepared, engine.map_convolution)
     tensors = emitter.tensors
     cycles = predict(architecture, emitter.instructions)
@@ -73,18 +69,6 @@ def compile(graph: QuantizedGraph, architecture: Architecture | str | Path) -> P
     )
 
 
-def prepare_for(graph: QuantizedGraph, architecture: Architecture) -> Prepared:
-    """Steps and layouts as the engine's mapping wants them."""
-    unfolding_of = mapping.find(architecture.engine).unfolding_of
-    return prepare(
-        graph,
-        architecture.lanes,
-        layouts(graph, architecture),
-        architecture.vector_words,
-        unfolding_of,
-    )
-
-
 def emit(
     graph: QuantizedGraph, architecture: Architecture, prepared: Prepared, mapper: Mapper
 ) -> tuple[Emitter, list[tuple[int, int]]]:
@@ -112,44 +96,6 @@ def emit(
 def image(parts: list[np.ndarray], bits: int) -> np.ndarray:
     """All parts of a memory's image; without parts an empty one."""
     return np.concatenate([np.zeros((0, pieces(bits)), np.uint32), *parts])
-
-
-def layouts(graph: QuantizedGraph, architecture: Architecture) -> Layouts:
-    """Where the channels of tensors stand."""
-    if not architecture.splits:
-        return Layouts(architecture.lanes)
-    formats = [graph.input_format, *(layer.format for layer in graph.layers)]
-    narrowest = min(width_code(fmt.bits) for fmt in formats)
-    return SplitLayouts(architecture.lanes, part_count(narrowest))
-
-
-def check_tensors(graph: QuantizedGraph, architecture: Architecture) -> None:
-    """Refuse what no plan could help: codes or maps that are too wide for the machine."""
-    largest = (1 << LAYOUTS[Opcode.BOUNDS]["rows"].width) - 1
-    for name in [graph.input, *(layer.name for layer in graph.layers)]:
-        fmt, (_, height, width) = graph.format_of(name), graph.shape_of(name)
-        if fmt.bits > architecture.activation_bits:
-            raise NoMulError(
-                f"tensor {name} has {fmt.bits}-bit codes, {architecture.name} has activation_bits "
-                f"= {architecture.activation_bits}; quantize activations to "
-                f"{architecture.activation_bits} bits or raise activation_bits"
-            )
-        high = graph.input_format.high if name == graph.input else graph.layer(name).high
-        if architecture.splits and high >= 1 << 31:
-            raise NoMulError(
-                f"tensor {name} has codes up to {high}, {architecture.name} takes signed ones of 32 "
-                f"bits; quantize it with a sign, or to fewer bits"
-            )
-        if fmt.logarithmic and not architecture.logarithmic:
-            raise NoMulError(
-                f"tensor {name} has logarithmic codes, {architecture.name} makes none; set "
-                f"logarithmic = 1 in the architecture or take another scheme"
-            )
-        if max(height, width) > largest:
-            raise NoMulError(
-                f"tensor {name} is {height} x {width}, a machine reads maps of at most {largest} x "
-                f"{largest}; use smaller images"
-            )
 
 
 def place_tensors(

@@ -1,6 +1,6 @@
 """The program: what a machine needs to run a network, and what people need to follow it."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -78,7 +78,11 @@ class Program:
     layers : tuple of LayerRecord
         In the order of the graph.
     cycles : int
-        Predicted cycles of an image.
+        Predicted cycles of an image; of a machine with external memory by a model of that.
+    external : uint32 [beats, 2]
+        The buffer of weights and parameters in external memory; empty without one.
+    external_words : int
+        Feature words of the buffer of tensors there: all tensors then stand in it.
     """
 
     name: str
@@ -91,6 +95,8 @@ class Program:
     output: PlacedTensor
     layers: tuple[LayerRecord, ...]
     cycles: int
+    external: np.ndarray = field(default_factory=lambda: np.zeros((0, 2), np.uint32))
+    external_words: int = 0
 
     @property
     def busy(self) -> float:
@@ -109,11 +115,13 @@ class Program:
             "output": asdict(self.output),
             "layers": [asdict(layer) for layer in self.layers],
             "cycles": self.cycles,
+            "external_words": self.external_words,
         }
         arrays = {
             "instructions": self.instructions,
             "weights": self.weights,
             "parameters": self.parameters,
+            "external": self.external,
         }
         save_container(path, KIND, header, arrays)
 
@@ -165,6 +173,7 @@ class Program:
             output=placed(header["output"]),
             layers=tuple(layers),
             cycles=header["cycles"],
+            external_words=header["external_words"],
         )
 
 

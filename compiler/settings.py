@@ -19,12 +19,23 @@ from rtl.isa import (
     Opcode,
     Operation,
     Path,
+    Waited,
     decode,
     opcodes,
 )
 from rtl.split.parts import Width
 
-__all__ = ["ProgramError", "Run", "Settings", "decode_fields", "encode_fields", "execute"]
+__all__ = [
+    "Event",
+    "Move",
+    "ProgramError",
+    "Run",
+    "Settings",
+    "Wait",
+    "decode_fields",
+    "encode_fields",
+    "execute",
+]
 
 SELECTORS = ("nest", "level", "index", "upper")
 """Fields that say which setting an instruction writes."""
@@ -166,14 +177,42 @@ class Run:
         return decode_fields(layout, self.settings.get(Opcode.ENGINE)["settings"])
 
 
-def execute(architecture: Architecture, words: Sequence[int]) -> Iterator[Run | Opcode]:
-    """Execute a program's instructions: gives a run for each ``RUN``, the opcode for all others.
+@dataclass(frozen=True)
+class Move:
+    """One ``MOVE``: fields of it, of ``TARGET`` and of ``SHAPE`` as they stand."""
+
+    channel: int
+    store: bool
+    region: int
+    buffer: int
+    offset: int
+    address: int
+    words: int
+    rows: int
+    memory_stride: int
+    address_stride: int
+
+
+@dataclass(frozen=True)
+class Wait:
+    """One ``WAIT``."""
+
+    what: Waited
+    count: int
+
+
+Event = Run | Move | Wait | Opcode
+
+
+def execute(architecture: Architecture, words: Sequence[int]) -> Iterator[Event]:
+    """Execute a program's instructions: gives what each does, and the opcode of a setting.
 
     The settings of a run are those of that moment: use it before asking for the next instruction.
     Ends with ``HALT``. Errors: :class:`ProgramError` naming the instruction where a machine would
     stop with an error.
     """
-    settings, known = Settings(), opcodes(architecture.splits)
+    settings = Settings()
+    known = opcodes(architecture.splits, architecture.external is not None)
     pc = -1
     for pc, word in enumerate(words):
         try:
@@ -190,6 +229,13 @@ def execute(architecture: Architecture, words: Sequence[int]) -> Iterator[Run | 
                 check(architecture, fields)
             elif opcode is Opcode.RUN:
                 yield Run(pc, fields, settings)
+                continue
+            elif opcode is Opcode.MOVE:
+                target, shape = settings.get(Opcode.TARGET), settings.get(Opcode.SHAPE)
+                yield Move(**fields | {"store": bool(fields["store"])} | target | shape)
+                continue
+            elif opcode is Opcode.WAIT:
+                yield Wait(Waited(fields["what"]), fields["count"])
                 continue
             elif opcode is not Opcode.HALT:
                 settings.write(instruction)

@@ -18,7 +18,7 @@ from rtl.split.parts import PARTS
 from rtl.split.post import SplitPost
 from rtl.split.requantize import block_parameters
 
-__all__ = ["Architecture", "Memory", "load_architecture", "named_architectures"]
+__all__ = ["Architecture", "External", "Memory", "load_architecture", "named_architectures"]
 
 FOLDER = Path(__file__).parent / "architectures"
 
@@ -67,6 +67,44 @@ class Memory:
 
 
 @dataclass(frozen=True)
+class External:
+    """Ways to external memory: two channels, each with a port of 64 bits.
+
+    Parameters
+    ----------
+    burst : int
+        Most beats of a burst: 16 where the memory's ports are those of a Zynq-7000.
+    outstanding : int
+        Bursts that a channel asks for ahead.
+    queue : int
+        Transfers that a channel holds.
+    percent : int
+        Of a port's beats, those that the compiler counts on.
+    latency : int
+        Cycles to the first beat of a burst that the compiler counts on.
+    """
+
+    burst: int
+    outstanding: int
+    queue: int
+    percent: int
+    latency: int
+
+    def __post_init__(self) -> None:
+        for field, low, high, power in (
+            ("burst", 2, 256, True),
+            ("outstanding", 1, 64, False),
+            ("queue", 2, 64, False),
+            ("percent", 1, 100, False),
+            ("latency", 1, 10000, False),
+        ):
+            value = getattr(self, field)
+            if not low <= value <= high or (power and value & (value - 1)):
+                kind = "a power of two from " if power else ""
+                raise ValueError(f"{field} = {value}: allowed is {kind}{low} to {high}")
+
+
+@dataclass(frozen=True)
 class Architecture:
     """A machine: its engine, number formats, memories, clock target and part.
 
@@ -90,6 +128,8 @@ class Architecture:
     logarithmic : int
         1 where post-processing can make logarithmic codes, else 0.
     memory : Memory
+    external : External, optional
+        None for a machine whose networks live on chip.
     """
 
     name: str
@@ -102,6 +142,7 @@ class Architecture:
     pass_shift_bits: int
     logarithmic: int
     memory: Memory
+    external: External | None = None
 
     def __post_init__(self) -> None:
         # Where codes split, the engine says how wide fields of codes and of sums are.
@@ -207,6 +248,7 @@ class Architecture:
                 "logarithmic": self.logarithmic,
             },
             "memory": dataclasses.asdict(self.memory),
+            **({"external": dataclasses.asdict(self.external)} if self.external else {}),
         }
 
     @classmethod
@@ -216,7 +258,9 @@ class Architecture:
         Errors: :class:`NoMulError` for an unknown or missing key or an impossible value, with
         ``source``, key, value and what is allowed.
         """
-        check_keys(table, {"name", "part", "clock_mhz", "engine", "numbers", "memory"}, source)
+        optional = {"external"} & set(table) if isinstance(table, dict) else set()
+        keys = {"name", "part", "clock_mhz", "engine", "numbers", "memory"} | optional
+        check_keys(table, keys, source)
         numbers = table["numbers"]
         check_keys(
             numbers,
@@ -226,7 +270,11 @@ class Architecture:
         memory_keys = {field.name for field in dataclasses.fields(Memory)}
         check_keys(table["memory"], memory_keys, f"{source} [memory]")
         kind, engine = engine_table(table["engine"], f"{source} [engine]")
-        for key, value in (numbers | table["memory"]).items():
+        external = table.get("external", {})
+        if optional:
+            external_keys = {field.name for field in dataclasses.fields(External)}
+            check_keys(external, external_keys, f"{source} [external]")
+        for key, value in (numbers | table["memory"] | external).items():
             if not isinstance(value, int) or isinstance(value, bool):
                 raise NoMulError(f"{source}: {key} = {value!r} must be a whole number")
         for key in ("name", "part"):
@@ -243,6 +291,7 @@ class Architecture:
                 engine=kind,
                 engine_config=config,
                 memory=Memory(**table["memory"]),
+                external=External(**external) if optional else None,
                 **numbers,
             )
         except (TypeError, ValueError) as error:

@@ -30,6 +30,7 @@ __all__ = [
     "Nest",
     "Opcode",
     "Path",
+    "Waited",
     "decode",
     "encode",
     "opcodes",
@@ -60,6 +61,10 @@ class Opcode(enum.Enum, shape=OPCODE_BITS):  # type: ignore[call-arg]
     REQUANTIZE = 13
     LIMIT = 14
     WIDTHS = 15
+    TARGET = 16
+    SHAPE = 17
+    MOVE = 18
+    WAIT = 19
 
 
 class Nest(enum.Enum, shape=3):  # type: ignore[call-arg]
@@ -95,6 +100,14 @@ class Path(enum.Enum, shape=1):  # type: ignore[call-arg]
 
     ENGINE = 0  # the engine, with weights
     BYPASS = 1  # no weights: maximum over a window, or copy
+
+
+class Waited(enum.Enum, shape=2):  # type: ignore[call-arg]
+    """What ``WAIT`` waits for."""
+
+    CHANNEL_0 = 0  # until the channel has ended `count` transfers
+    CHANNEL_1 = 1
+    RUNS = 2  # until all runs have ended
 
 
 class Operation(enum.Enum, shape=3):  # type: ignore[call-arg]
@@ -177,15 +190,30 @@ LAYOUTS: dict[Opcode, data.StructLayout] = {
     Opcode.WIDTHS: data.StructLayout(
         {"run": 2, "activation": 2, "residual": 2, "output": 2, "operation": Operation}
     ),
+    # The next four are those of machines with external memory. MOVE gives a channel a transfer of
+    # `rows` rows of `words` words each: between the buffer from beat `offset` on, rows
+    # `memory_stride` beats apart, and the region from word `address` on, rows `address_stride`
+    # words apart. `store`: towards external memory. See rtl.dma.transfer.
+    Opcode.TARGET: data.StructLayout({"buffer": 4, "offset": 32}),
+    Opcode.SHAPE: data.StructLayout({"rows": 16, "memory_stride": 24, "address_stride": 16}),
+    Opcode.MOVE: data.StructLayout(
+        {"channel": 1, "store": 1, "region": 3, "address": ADDRESS, "words": COUNT}
+    ),
+    # What follows waits; transfers are counted since the start of the program.
+    Opcode.WAIT: data.StructLayout({"what": Waited, "count": 24}),
 }
 
 _PLAIN = (Opcode.POST, Opcode.RANGE)
 _SPLIT = (Opcode.REQUANTIZE, Opcode.LIMIT, Opcode.WIDTHS)
+_EXTERNAL = (Opcode.TARGET, Opcode.SHAPE, Opcode.MOVE, Opcode.WAIT)
 
 
-def opcodes(splits: bool) -> tuple[Opcode, ...]:
-    """Opcodes that a machine knows; ``splits``: whether its codes do."""
-    missing = _PLAIN if splits else _SPLIT
+def opcodes(splits: bool, external: bool = False) -> tuple[Opcode, ...]:
+    """Opcodes that a machine knows.
+
+    ``splits``: whether its codes do; ``external``: whether it reaches external memory.
+    """
+    missing = (_PLAIN if splits else _SPLIT) + (() if external else _EXTERNAL)
     return tuple(opcode for opcode in Opcode if opcode not in missing)
 
 

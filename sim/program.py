@@ -69,6 +69,7 @@ class ProgramSimulator:
         self.batch = batch
         self.architecture = program.architecture
         self.engine = engines.find(self.architecture.engine)
+        self.weight_image, self.parameter_image = program.weights, program.parameters
 
     def run(
         self, codes: np.ndarray, progress: Callable[[int], None] | None = None
@@ -157,7 +158,7 @@ class ProgramSimulator:
     def parameters(self) -> tuple[np.ndarray, np.ndarray]:
         """Bias and shift of the channels of each parameter word."""
         arch = self.architecture
-        return unpack_parameters(arch.accumulator_bits, self.program.parameters, arch.lanes)
+        return unpack_parameters(arch.accumulator_bits, self.parameter_image, arch.lanes)
 
     def execute_run(self, run: Run) -> None:
         """Activations, sums, post-processing, output: what ``docs/machine.md`` says of a run."""
@@ -277,10 +278,10 @@ class ProgramSimulator:
             return None
         addresses = run.addresses(Nest.WEIGHT, 1 << ADDRESS.width)
         self.require(
-            run, addresses.max() < len(self.program.weights), "reads weights that nothing wrote"
+            run, addresses.max() < len(self.weight_image), "reads weights that nothing wrote"
         )
         self.require(run, len(addresses) == words, "the engine stalls")
-        return self.program.weights[addresses]
+        return self.weight_image[addresses]
 
     def accumulate(
         self, run: Run, words: np.ndarray, weights: np.ndarray, part: slice, groups: int
@@ -384,7 +385,7 @@ class ProgramSimulator:
         """The parameter word of each of a run's feature words."""
         addresses = run.addresses(Nest.PARAMETER, 1 << ADDRESS.width)
         self.require(run, len(addresses) == words, "PARAMETER and SUM differ in words")
-        depth = len(self.program.parameters)
+        depth = len(self.parameter_image)
         self.require(run, addresses.max() < depth, "reads parameters that nothing wrote")
         return addresses
 

@@ -33,7 +33,7 @@ class SplitSimulator(ProgramSimulator):
 
         @cache
         def parameters_of(width: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-            words, lanes = self.program.parameters, self.architecture.lanes
+            words, lanes = self.parameter_image, self.architecture.lanes
             return unpack_split_parameters(self.place_bits, width, words, lanes)
 
         self.parameters_of = parameters_of

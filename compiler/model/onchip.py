@@ -7,8 +7,9 @@ of actual weights, and no image is made. So what this says is what a compiled pr
 from collections.abc import Mapping
 
 from compiler import mapping
-from compiler.compile import check_tensors, emit, prepare_for
+from compiler.compile import emit
 from compiler.cycles import predict
+from compiler.front import check_tensors, prepare_for
 from compiler.mapping import Convolution
 from quant.quantized import QuantizedGraph
 from rtl.architecture import Architecture

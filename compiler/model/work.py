@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 from compiler import mapping
-from compiler.compile import prepare_for
+from compiler.front import prepare_for
 from compiler.mapping import Convolution, Way
 from compiler.prepare import Prepared
 from compiler.tensor import PlacedTensor

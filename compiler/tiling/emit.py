@@ -1,6 +1,6 @@
 """A schedule as a program: instructions, transfers and what waits for them."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -9,10 +9,10 @@ from compiler.tiling.schedule import Chunk, Fetch, Schedule
 from compiler.tiling.tasks import Task
 from compiler.tiling.transfers import Buffer, ExternalMap, Transfer, halves, word_beats
 from rtl.architecture import Architecture
-from rtl.isa import Opcode
+from rtl.isa import Opcode, Waited
 from rtl.registers import Region
 
-__all__ = ["CHANNELS", "Drain", "Move", "TiledProgram", "Wait", "emit"]
+__all__ = ["CHANNELS", "TiledImages", "emit", "word_bits"]
 
 CHANNELS = 2
 LAG = 8
@@ -20,63 +20,46 @@ LAG = 8
 
 
 @dataclass(frozen=True)
-class Move:
-    """Give a channel a transfer."""
-
-    channel: int
-    transfer: Transfer
-
-
-@dataclass(frozen=True)
-class Wait:
-    """Go on when a channel has ended so many transfers."""
-
-    channel: int
-    count: int
-
-
-@dataclass(frozen=True)
-class Drain:
-    """Go on when all runs have ended."""
-
-
-Command = int | Move | Wait | Drain
-"""An instruction as its word, or what has to do with external memory."""
-
-
-@dataclass
-class TiledProgram:
-    """Commands in order, and what external memory holds before.
+class TiledImages:
+    """What becomes of a schedule.
 
     Parameters
     ----------
-    commands : list of Command
+    instructions : list of int
+        In one piece, however many a machine holds.
     weights : uint32 [beats, 2]
         The buffer of weights and parameters.
-    ends : list of int
-        Commands before the end of each task.
+    runs : list of int
+        Runs before the end of each task.
+    passes : dict of int to float
+        Of each layer.
     """
 
-    commands: list[Command]
+    instructions: list[int]
     weights: np.ndarray
-    ends: list[int] = field(default_factory=list)
+    runs: list[int]
+    passes: dict[int, float]
+
+
+def word_bits(architecture: Architecture) -> dict[Region, int]:
+    """Bits of a word of each memory that transfers reach."""
+    return {
+        Region.INSTRUCTIONS: 64,
+        Region.FEATURES: architecture.lanes * architecture.activation_bits,
+        Region.WEIGHTS: architecture.engine_config.weight_bits,
+        Region.PARAMETERS: architecture.parameter_bits,
+    }
 
 
 class Writer:
-    """Commands, with the transfers of each channel counted."""
+    """Instructions that move and wait, with the transfers of each channel counted."""
 
     def __init__(self, emitter: TileEmitter, beats: dict[Region, int]) -> None:
         self.emitter = emitter
         self.beats = beats
-        self.commands: list[Command] = []
         self.sent = [0] * CHANNELS
         self.load = [0] * CHANNELS
         self.seen = [0] * CHANNELS
-
-    def instructions(self) -> None:
-        """Take over what the emitter has made."""
-        self.commands.extend(self.emitter.instructions)
-        self.emitter.instructions.clear()
 
     def move(self, transfer: Transfer) -> None:
         """A transfer, on both channels where it is worth it."""
@@ -84,8 +67,24 @@ class Writer:
         for part in halves(transfer, beats):
             channel = min(range(CHANNELS), key=self.load.__getitem__)
             self.load[channel] += part.rows * part.words * beats
-            self.commands.append(Move(channel, part))
             self.sent[channel] += 1
+            self.emitter.set(Opcode.TARGET, buffer=part.buffer, offset=part.offset)
+            self.emitter.set(
+                Opcode.SHAPE,
+                rows=part.rows,
+                memory_stride=part.memory_stride,
+                address_stride=part.address_stride,
+            )
+            self.emitter.append(
+                Opcode.MOVE,
+                {
+                    "channel": channel,
+                    "store": int(part.store),
+                    "region": part.region,
+                    "address": part.address,
+                    "words": part.words,
+                },
+            )
 
     @property
     def token(self) -> tuple[int, ...]:
@@ -96,8 +95,12 @@ class Writer:
         """Wait for transfers that were counted by :attr:`token`, unless something has before."""
         for channel, count in enumerate(token):
             if count > self.seen[channel]:
-                self.commands.append(Wait(channel, count))
+                self.emitter.append(Opcode.WAIT, {"what": Waited(channel), "count": count})
                 self.seen[channel] = count
+
+    def drain(self) -> None:
+        """Wait for all runs."""
+        self.emitter.append(Opcode.WAIT, {"what": Waited.RUNS, "count": 0})
 
 
 def emit(
@@ -107,20 +110,15 @@ def emit(
     chunks: Chunks,
     mapper: Mapped,
     external: ExternalMap,
-) -> TiledProgram:
+) -> TiledImages:
     """The program of a schedule."""
-    bits = {
-        Region.FEATURES: architecture.lanes * architecture.activation_bits,
-        Region.WEIGHTS: architecture.engine_config.weight_bits,
-        Region.PARAMETERS: architecture.parameter_bits,
-    }
-    beats = {region: word_beats(width) for region, width in bits.items()}
+    beats = {region: word_beats(bits) for region, bits in word_bits(architecture).items()}
     emitter = TileEmitter(architecture)
     writer = Writer(emitter, beats)
     image, offsets = images(chunks, beats)
     stored: dict[int, tuple[int, ...]] = {}
     fetched: dict[int, list[tuple[int, ...]]] = {}
-    ends = []
+    runs = []
 
     def fetch(what: Fetch) -> None:
         for task in what.after:
@@ -138,8 +136,7 @@ def emit(
 
     for number, slot in enumerate(plan.slots):
         if slot.drain:
-            writer.instructions()
-            writer.commands.append(Drain())
+            writer.drain()
         for task in slot.stores:
             for transfer in external.transfers(tasks[task].output, plan.outputs[task], store=True):
                 writer.move(transfer)
@@ -156,12 +153,12 @@ def emit(
         emitter.places = plan.chunks[number]
         mapper.shape = tasks[number].shape
         emitter.tile(tasks[number], plan.inputs[number], plan.outputs[number], mapper)
-        writer.instructions()
-        ends.append(len(writer.commands))
+        runs.append(emitter.runs)
     writer.wait(writer.token)
     emitter.append(Opcode.HALT, {})
-    writer.instructions()
-    return TiledProgram(writer.commands, image, ends)
+    owners = {task.step.owner for task in tasks}
+    passes = {owner: emitter.passes(owner) for owner in owners}
+    return TiledImages(emitter.instructions, image, runs, passes)
 
 
 def images(
@@ -172,7 +169,8 @@ def images(
     for region, contents in chunks.images.items():
         for number, words in enumerate(contents):
             padded = np.zeros((len(words), 2 * beats[region]), np.uint32)
-            padded[:] = words[:, : padded.shape[1]]
+            held = min(padded.shape[1], words.shape[1])
+            padded[:, :held] = words[:, :held]
             offsets[region, number] = at
             parts.append(padded.reshape(-1, 2))
             at += len(words) * beats[region]

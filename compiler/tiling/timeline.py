@@ -5,43 +5,25 @@ from dataclasses import dataclass
 import numpy as np
 
 from compiler.cycles import BEFORE, run_cycles
-from compiler.settings import Run, execute
-from compiler.tiling.emit import CHANNELS, Command, Drain, Move, Wait
-from compiler.tiling.transfers import Transfer
-from rtl.architecture import Architecture
+from compiler.settings import Move, Run, Wait, execute
+from compiler.tiling.emit import CHANNELS, word_bits
+from compiler.tiling.transfers import word_beats
+from rtl.architecture import Architecture, External
+from rtl.isa import Waited
+from rtl.registers import Region
 
-__all__ = ["MemoryModel", "Timeline", "timeline"]
+__all__ = ["Timeline", "timeline"]
 
 
-@dataclass(frozen=True)
-class MemoryModel:
-    """How fast a channel is.
+GAP = 4
+"""Cycles that a burst costs a channel at least."""
 
-    Parameters
-    ----------
-    efficiency : float
-        Beats a cycle of long transfers.
-    burst : int
-        Beats of a burst at most; every burst takes ``gap`` cycles at least.
-    gap : int
-    latency : int
-        Cycles from a transfer's start to its end besides its beats; those of loads that follow each
-        other overlap.
-    queue : int
-        Transfers that wait in a channel.
-    """
 
-    efficiency: float = 0.7
-    burst: int = 16
-    gap: int = 4
-    latency: int = 50
-    queue: int = 8
-
-    def cycles(self, transfer: Transfer, beats: int) -> float:
-        """Cycles in which a channel is busy with a transfer of words of so many beats."""
-        row = transfer.words * beats
-        bursts = -(-row // self.burst)
-        return transfer.rows * max(row / self.efficiency, bursts * self.gap)
+def transfer_cycles(external: External, move: Move, beats: int) -> float:
+    """Cycles in which a channel is busy with a transfer of words of so many beats."""
+    row = move.words * beats
+    bursts = -(-row // external.burst)
+    return move.rows * max(row * 100 / external.percent, bursts * GAP)
 
 
 @dataclass(frozen=True)
@@ -66,46 +48,41 @@ class Timeline:
     busy: tuple[float, ...]
 
 
-def timeline(
-    architecture: Architecture, commands: list[Command], beats: dict, memory: MemoryModel
-) -> Timeline:
-    """Follow a program in time; ``beats`` of a word of each region."""
-    events = execute(architecture, [word for word in commands if isinstance(word, int)])
+def timeline(architecture: Architecture, instructions: list[int]) -> Timeline:
+    """Follow a program in time, with the external memory as the architecture says."""
+    external = architecture.external
+    assert external is not None
+    beats = {region: word_beats(bits) for region, bits in word_bits(architecture).items()}
     time, free = float(BEFORE), 0.0
     ends: list[list[float]] = [[0.0] for _ in range(CHANNELS)]
     moving = [0.0] * CHANNELS
-    last_load = [False] * CHANNELS
+    loading = [False] * CHANNELS
     layers: dict[int, float] = {}
     stalls: dict[int, float] = {}
     owner, begin = -1, 0.0
-    for command in commands:
-        if isinstance(command, Move):
-            channel, transfer = command.channel, command.transfer
-            mine = ends[channel]
-            time += 3
-            if len(mine) > memory.queue:
-                time = max(time, mine[-memory.queue])
-            cycles = memory.cycles(transfer, beats[transfer.region])
-            follows = last_load[channel] and not transfer.store and mine[-1] > time
-            start = max(time, mine[-1])
-            mine.append(start + cycles + (0 if follows else memory.latency))
-            moving[channel] += cycles
-            last_load[channel] = not transfer.store
-        elif isinstance(command, Wait):
-            time = max(time + 1, ends[command.channel][command.count])
-        elif isinstance(command, Drain):
-            time = max(time + 1, free)
-        else:
-            event = next(events)
-            if isinstance(event, Run):
-                time = max(time, free)
-                layer = event.layer
-                if layer != owner:
-                    layers[owner] = layers.get(owner, 0) + time - begin
-                    owner, begin = layer, time
-                stalls[layer] = stalls.get(layer, 0) + time - free
-                free = time + run_cycles(architecture, event)
-            time += 1
+    for event in execute(architecture, instructions):
+        if isinstance(event, Move):
+            mine = ends[event.channel]
+            if len(mine) > external.queue:
+                time = max(time, mine[-external.queue])
+            cycles = transfer_cycles(external, event, beats[Region(event.region)])
+            # Loads that follow each other ask ahead, so only the first waits for its beats.
+            follows = loading[event.channel] and not event.store and mine[-1] > time
+            mine.append(max(time, mine[-1]) + cycles + (0 if follows else external.latency))
+            moving[event.channel] += cycles
+            loading[event.channel] = not event.store
+        elif isinstance(event, Wait):
+            reached = free if event.what is Waited.RUNS else ends[event.what.value][event.count]
+            time = max(time + 1, reached)
+        elif isinstance(event, Run):
+            time = max(time, free)
+            layer = event.layer
+            if layer != owner:
+                layers[owner] = layers.get(owner, 0) + time - begin
+                owner, begin = layer, time
+            stalls[layer] = stalls.get(layer, 0) + time - free
+            free = time + run_cycles(architecture, event)
+        time += 1
     total = max(time, free)
     layers[owner] = layers.get(owner, 0) + total - begin
     return Timeline(
