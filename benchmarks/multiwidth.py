@@ -73,7 +73,8 @@ def cycles(progress: Report) -> dict[str, Any]:
             }
         for key in ("w16", "w8", MIXED):
             found |= {
-                f"{name}.speedup.{key}": found[f"{name}.w32.cycles"] / found[f"{name}.{key}.cycles"],
+                f"{name}.speedup.{key}": found[f"{name}.w32.cycles"]
+                / found[f"{name}.{key}.cycles"],
                 f"{name}.fewer.{key}": 1
                 - found[f"{name}.{key}.accesses"] / found[f"{name}.w32.accesses"],
             }
@@ -162,7 +163,9 @@ def network_figures() -> list[Figure]:
             how = f"{name}, {key}, 4 x 4 elements"
             found.append(Figure(f"{name}.{key}.cycles", "", free, f"cycles, {how}", form=",d"))
             found.append(
-                Figure(f"{name}.{key}.accesses", "", free, f"words of all memories, {how}", form=",d")
+                Figure(
+                    f"{name}.{key}.accesses", "", free, f"words of all memories, {how}", form=",d"
+                )
             )
             if key != "w32":
                 kinds = (("speedup", "speed-up over 32 bits"), ("fewer", "share of words saved"))
@@ -176,9 +179,7 @@ def network_figures() -> list[Figure]:
 def summary(key: str, what: str) -> Figure:
     """A figure over all networks."""
     published = f"{PUBLISHED[key]} ({PAPER})" if key in PUBLISHED else ""
-    return Figure(
-        key, f">= {BARS[key]}", at_least(BARS[key]), f"least {what}", published, ".3f"
-    )
+    return Figure(key, f">= {BARS[key]}", at_least(BARS[key]), f"least {what}", published, ".3f")
 
 
 def size_figures(key: str, what: str) -> list[Figure]:

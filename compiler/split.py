@@ -100,7 +100,9 @@ def sub_words(blocks: int, ratios: Sequence[int]) -> int:
     return blocks
 
 
-def run_view(tensor: PlacedTensor, fields: int, width: int, blocks: int | None = None) -> PlacedTensor:
+def run_view(
+    tensor: PlacedTensor, fields: int, width: int, blocks: int | None = None
+) -> PlacedTensor:
     """A tensor as a run of ``width`` sees it: parts of its words as blocks of their own.
 
     ``blocks``: how many of them, where not all.

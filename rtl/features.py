@@ -79,9 +79,7 @@ class FeatureMemory(wiring.Component):
 
     def elaborate(self, platform) -> Module:
         m = Module()
-        m.submodules.residuals = residuals = Store(
-            self.bits, self.words, parts=self.parts
-        )
+        m.submodules.residuals = residuals = Store(self.bits, self.words, parts=self.parts)
         m.d.comb += [
             residuals.write.eq(self.write),
             residuals.write_address.eq(self.write_address),

@@ -122,7 +122,9 @@ class PostLane(wiring.Component):
         # the adder's own look-up tables make it.
         total = register(signed(self.bits), "total")
         # A stage keeps the bits of the shift that it and those behind it take.
-        shift = [register(width, f"shift_{i}") for i, width in enumerate((self.shift_bits, 3, 1), 1)]
+        shift = [
+            register(width, f"shift_{i}") for i, width in enumerate((self.shift_bits, 3, 1), 1)
+        ]
         m.d.sync += [
             total.eq(self.bias + self.sum),
             shift[0].eq(self.shift),

@@ -299,7 +299,9 @@ class Sequencer(wiring.Component):
         }
         if self.splits:
             widths, rounding = fields[Opcode.WIDTHS], fields[Opcode.REQUANTIZE]
-            too_wide = Cat(widths[name] > widths.run for name in ("activation", "residual", "output"))
+            too_wide = Cat(
+                widths[name] > widths.run for name in ("activation", "residual", "output")
+            )
             is_widths = opcode == Opcode.WIDTHS.value
             no_operation = widths.operation.as_value() > max(op.value for op in Operation)
             no_seed = rounding.stochastic & (rounding.seed == 0)
@@ -314,7 +316,9 @@ class Sequencer(wiring.Component):
         """Whether the machine does not know an opcode."""
         last = max(op.value for op in self.opcodes)
         gaps = [code for code in range(last) if Opcode(code) not in self.opcodes]
-        return (opcode > last) | Cat(opcode == code for code in gaps).any() if gaps else opcode > last
+        return (
+            (opcode > last) | Cat(opcode == code for code in gaps).any() if gaps else opcode > last
+        )
 
     def write_settings(self, m: Module, kind, fields, following) -> None:
         """The settings that the instruction writes."""

@@ -53,15 +53,17 @@ class Store(wiring.Component):
 
     latency = 1
 
-    def __init__(
-        self, bits: int, depth: int, machine_writes: bool = True, parts: int = 1
-    ) -> None:
+    def __init__(self, bits: int, depth: int, machine_writes: bool = True, parts: int = 1) -> None:
         self.parts = parts
         self.bits = bits
         self.depth = depth
         self.machine_writes = machine_writes
         self.address_bits = (depth - 1).bit_length()
-        writes = {"write": In(parts), "write_address": In(self.address_bits), "write_data": In(bits)}
+        writes = {
+            "write": In(parts),
+            "write_address": In(self.address_bits),
+            "write_data": In(bits),
+        }
         super().__init__(
             {
                 "address": In(stream.Signature(self.address_bits)),

@@ -81,9 +81,7 @@ def connect_post(m: Module, parts: dict, nests: dict[Nest, LoopNest]) -> None:
         post.block.eq(parameter.first[2]),
         post.residual_index.eq(residual.index[:2]),
         post.index.eq(nests[Nest.OUTPUT].o.p.index[:2]),
-        parts["features"].write.eq(
-            post.mask & parts["writeback"].write.replicate(len(post.mask))
-        ),
+        parts["features"].write.eq(post.mask & parts["writeback"].write.replicate(len(post.mask))),
     ]
 
 
@@ -115,4 +113,3 @@ def connect_counters(m: Module, parts: dict, nests: dict[Nest, LoopNest], clear:
         counters.clear.eq(clear),
         counters.events.eq(Cat(events[register] for register in COUNTED)),
     ]
-

@@ -8,7 +8,7 @@ from amaranth.lib.wiring import In, Out
 from rtl.isa import Operation
 from rtl.split.adder import split_sum
 from rtl.split.load import CODES
-from rtl.split.parts import PARTS, choose, extended, joins, sum_bits
+from rtl.split.parts import PARTS, choose, extended, joins
 
 __all__ = ["WindowOperation"]
 
@@ -112,7 +112,9 @@ class WindowOperation(wiring.Component):
                     extended(places[0], PARTS * bits),
                 )
             )
-            before, after = ([field[at * bits :][:bits] for at in range(PARTS)] for field in (result, code))
+            before, after = (
+                [field[at * bits :][:bits] for at in range(PARTS)] for field in (result, code)
+            )
             total = split_sum(m, before, after, joined, f"chain_{lane}", subtract)
             # What a part is made of: its sign and whether it is 0, of its last place and of all.
             zeros = [~part.any() for part in total]
@@ -122,10 +124,14 @@ class WindowOperation(wiring.Component):
                 at = slice(place * bits, (place + 1) * bits)
                 # The lowest place of a part has the comparison's 1.
                 lowest = ~joined[place - 1] if place else Const(1, 1)
-                compared = Cat((negative[place] | lowest) & ~zero[place], negative[place].replicate(bits - 1))
+                compared = Cat(
+                    (negative[place] | lowest) & ~zero[place], negative[place].replicate(bits - 1)
+                )
                 with m.Switch(self.operation):
                     with m.Case(Operation.MAXIMUM):
-                        m.d.comb += following[at].eq(Mux(negative[place], after[place], before[place]))
+                        m.d.comb += following[at].eq(
+                            Mux(negative[place], after[place], before[place])
+                        )
                     with m.Case(Operation.COMPARE):
                         m.d.comb += following[at].eq(compared)
                     with m.Default():

@@ -91,4 +91,4 @@ def test_parameters(place_bits, width):
     slot = lane * part_count(width) + part
     assert seen["fields"][lane]["shift"][place] == shift[2, slot]
     value = seen["fields"][lane]["bias"] >> place * place_bits
-    assert value % (2 * half) == bias[2, slot] % (2 * half)
+    assert value % (2 * half) == int(bias[2, slot]) % (2 * half)

@@ -209,7 +209,7 @@ def test_random_programs(seed, splits):
     assert machine.seen == expected
 
 
-def every_setting():
+def every_setting(splits):
     """Instructions that write each setting there is, once."""
     for nest, levels in LEVELS.items():
         yield Opcode.ORIGIN, {"nest": nest.value}
@@ -219,22 +219,25 @@ def every_setting():
         yield Opcode.STEP, {"level": level}
     for index in range(MAX_PASSES):
         yield Opcode.PASS, {"index": index}
-    for opcode in SETTERS:
-        if opcode not in (Opcode.ORIGIN, Opcode.LOOP, Opcode.STEP, Opcode.PASS):
+    for opcode in setters(splits):
+        if opcode is Opcode.LIMIT:
+            yield from ((opcode, {"upper": upper}) for upper in (0, 1))
+        elif opcode not in (Opcode.ORIGIN, Opcode.LOOP, Opcode.STEP, Opcode.PASS):
             yield opcode, {}
 
 
+@pytest.mark.parametrize("splits", [False, True])
 @pytest.mark.parametrize("part", [0, 1])
-def test_every_setting_goes_where_it_belongs(part):
+def test_every_setting_goes_where_it_belongs(part, splits):
     generator = random.Random(part)
-    settings = plain(run_settings(ADDRESS_BITS, SHIFT_BITS).from_bits(0))
+    settings = plain(run_settings(ADDRESS_BITS, SHIFT_BITS, splits).from_bits(0))
     program = [CHECK]
-    for opcode, chosen in list(every_setting())[part::2]:
+    for opcode, chosen in list(every_setting(splits))[part::2]:
         fields = random_fields(generator, opcode) | chosen
         program.append(encode(opcode, **fields))
         apply(settings, opcode, fields)
     program += [run(), HALT]
-    machine = Machine(program, (2,))
+    machine = Machine(program, (2,), splits)
 
     async def testbench(ctx):
         assert await machine.start(ctx) is State.HALTED

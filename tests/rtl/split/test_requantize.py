@@ -11,7 +11,9 @@ PLACE_BITS = 26
 
 
 def field(values, width, bits):
-    return sum((int(value) % (1 << bits)) << (PLACE_BITS << width) * p for p, value in enumerate(values))
+    return sum(
+        (int(value) % (1 << bits)) << (PLACE_BITS << width) * p for p, value in enumerate(values)
+    )
 
 
 def rows_of(width, rng, count):
@@ -24,14 +26,20 @@ def rows_of(width, rng, count):
     offset = int(rng.integers(-2, 3))
     limit = 1 << room - 2
     quotient = rng.choice([-half, -1, 0, 1, half - 1, half, 3], (count, parts))
-    quotient = np.where(rng.integers(2, size=quotient.shape), quotient, rng.integers(-half, half, quotient.shape))
+    quotient = np.where(
+        rng.integers(2, size=quotient.shape), quotient, rng.integers(-half, half, quotient.shape)
+    )
     doubled = 2 * quotient + rng.integers(-1, 2, quotient.shape)
-    wanted = (doubled.astype(object) * (1 << shift.astype(object))) // 2 + rng.integers(-1, 2, shift.shape)
+    wanted = (doubled.astype(object) * (1 << shift.astype(object))) // 2 + rng.integers(
+        -1, 2, shift.shape
+    )
     wanted = np.clip(wanted, -limit, limit - 1)
     bias = rng.integers(-limit // 4, limit // 4, shift.shape)
     # A residual must not lead out of the lane.
     left = np.maximum(shift - offset, 0)
-    reach = np.maximum(np.minimum(half, (limit // 4) // (1 << left.astype(object))), 1).astype(np.int64)
+    reach = np.maximum(np.minimum(half, (limit // 4) // (1 << left.astype(object))), 1).astype(
+        np.int64
+    )
     residual = rng.integers(-reach, reach)
     residual[shift - offset < 0] = 0
     return wanted.astype(np.int64) // 2, bias, residual, shift, offset
@@ -46,7 +54,7 @@ def test_requantize(width, stochastic):
     for low, high in ((-half, half - 1), (0, min(2 * half - 1, (1 << 31) - 1)), (-1, half // 2)):
         sums, bias, residual, shift, offset = rows_of(width, rng, 250)
         noise = rng.integers(0, 1 << 32, sums.shape)
-        noise[:4] = 0, 1, (1 << 32) - 1, 1 << 31
+        noise[:4] = np.array([0, 1, (1 << 32) - 1, 1 << 31])[:, None]
         rows = []
         room = min(PLACE_BITS << width, 64)
         for number in range(len(sums) + Noise.latency):
