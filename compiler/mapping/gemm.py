@@ -271,9 +271,7 @@ def splits(config: Columns, convolution: Convolution, reads: InputBlocks) -> Ite
             yield split
 
 
-def engine_run(
-    config: Columns, plan: Plan, tile: Tile, parts: int, first_word: int
-) -> EngineRun:
+def engine_run(config: Columns, plan: Plan, tile: Tile, parts: int, first_word: int) -> EngineRun:
     """Nests of the run that makes a tile of the output in parts of equal size.
 
     ``first_word`` is the first of the segment's weights among the layer's.

@@ -142,9 +142,7 @@ def command(
                 tensors = allocate_activations(graph, batch.x, mean.most, progress=progress)
             found = replace(found, tensors=tensors)
     with stage(f"Quantize to {found.mean:.2f} bits") as progress:
-        qgraph = quantize(
-            permute(graph, found.orders), batch.x, found.scheme(), progress=progress
-        )
+        qgraph = quantize(permute(graph, found.orders), batch.x, found.scheme(), progress=progress)
     output = output or Path(f"{graph.name}.mixed.qgraph")
     qgraph.save(output)
     show(graph.name, found)

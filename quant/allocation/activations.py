@@ -1,6 +1,5 @@
 """Widths of activations: 4 to 8 bits a tensor, within a mean."""
 
-
 import numpy as np
 import torch
 

@@ -10,11 +10,18 @@ import torch.nn.functional as F
 from quant.floating import pad, run_layer, to_tensor
 from quant.graph import Conv, Graph
 
-__all__ = ["FloatNetwork", "batches", "losses", "sampled_labels"]
+__all__ = [
+    "TEMPERATURE",
+    "FloatNetwork",
+    "batches",
+    "convolve",
+    "divergence",
+    "losses",
+    "sampled_labels",
+]
 
 
-import os
-TEMPERATURE = float(os.environ.get("TAU","4"))
+TEMPERATURE = 4.0
 """Outputs are divided by it first: at 1, images that a network is sure of would say nothing."""
 
 
@@ -32,8 +39,7 @@ class FloatNetwork:
     def weights(self) -> dict[str, torch.Tensor]:
         """Copies of all weights, with gradients, by the convolutions' names."""
         return {
-            conv.name: to_tensor(conv.weight).clone().requires_grad_()
-            for conv in self.convolutions
+            conv.name: to_tensor(conv.weight).clone().requires_grad_() for conv in self.convolutions
         }
 
     def tensors(
@@ -77,7 +83,7 @@ def batches(images: np.ndarray, size: int) -> Iterator[torch.Tensor]:
 
 
 def sampled_labels(outputs: torch.Tensor, random: torch.Generator) -> torch.Tensor:
-    """A class for each image, as likely as the network says.
+    """A class for each image, as likely as the softened network says.
 
     The second moments of gradients of these classes' losses are the Hessian of the
     Kullback-Leibler divergence from the network's own classes, which needs no true labels.
@@ -89,3 +95,12 @@ def sampled_labels(outputs: torch.Tensor, random: torch.Generator) -> torch.Tens
 def losses(outputs: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
     """Sum over the images of the negative logarithms of the classes' probabilities."""
     return F.cross_entropy(outputs / TEMPERATURE, labels, reduction="sum")
+
+
+def divergence(outputs: torch.Tensor) -> torch.Tensor:
+    """Sum over the images of the divergence from the softened classes as they are: flat here.
+
+    Up to a constant; its second derivatives are what is looked at.
+    """
+    softened = outputs / TEMPERATURE
+    return -(softened.detach().softmax(1) * softened.log_softmax(1)).sum()

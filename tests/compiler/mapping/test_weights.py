@@ -26,7 +26,9 @@ def test_tiles_hold_blocks_columns_words_and_lanes_in_this_order():
     task = convolution(weight, lanes=4, signed=False)
     reads = InputBlocks.of(task)
     run = readings(task, reads, 3)[0]
-    words, correction = weight_tiles(3, task, coded(arch, weight[None], [0]), reads, run, 2, False, 0, 3)
+    words, correction = weight_tiles(
+        3, task, coded(arch, weight[None], [0]), reads, run, 2, False, 0, 3
+    )
     codes = unpack(words, 4, 12)
     # Two groups of two blocks, six steps, two blocks, four columns of three words of four lanes.
     tiles = weight_format("w4").decode(codes).reshape(2, 6, 2, 4, 3, 4)
@@ -61,7 +63,9 @@ def test_a_kept_tile_counts_for_every_step():
     reads = InputBlocks.of(task)
     reading = next(r for r in readings(task, reads, 3) if r.alike and r.steps == 4)
     parts = np.stack([np.full_like(weight, -4), np.full_like(weight, 1)])
-    words, correction = weight_tiles(3, task, coded(arch, parts, [0, 0]), reads, reading, 1, True, 0, 1)
+    words, correction = weight_tiles(
+        3, task, coded(arch, parts, [0, 0]), reads, reading, 1, True, 0, 1
+    )
     assert len(words) == 2 * 8
     # 12 taps: 4 * 255 too much each, and 128 * (1 - 4) as activations are signed.
     assert correction.tolist() == [[12 * (4 * 255 - 3 * 128)] * 8]

@@ -33,7 +33,9 @@ def test_bits_and_picture(files, tmp_path):
 
 
 def test_cycles_on_a_machine(files, tmp_path):
-    _, best = allocate(files, tmp_path, "--budget", "8.0bits", "--arch", "tiny", "--kind", "uniform")
+    _, best = allocate(
+        files, tmp_path, "--budget", "8.0bits", "--arch", "tiny", "--kind", "uniform"
+    )
     budget = int(best["cycles"] * 0.7)
     _, figures = allocate(
         files, tmp_path, "--budget", f"{budget}cycles", "--arch", "tiny", "--kind", "uniform"

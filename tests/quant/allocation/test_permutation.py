@@ -87,8 +87,12 @@ def test_input_output_and_groups_keep_their_order():
     graph = graph_of(Mixed(), (3, 8, 8))
     orders = channel_orders(graph, ranks_of(graph))
     kept = {graph.input, graph.output}
-    kept |= {n for c in graph.layers if isinstance(c, Conv) and c.groups == 3
-             for n in (c.name, *c.inputs)}
+    kept |= {
+        n
+        for c in graph.layers
+        if isinstance(c, Conv) and c.groups == 3
+        for n in (c.name, *c.inputs)
+    }
     for name in kept:
         assert (orders[name] == np.arange(len(orders[name]))).all()
 
