@@ -11,7 +11,6 @@ from quant.floating import pad, run_layer, to_tensor
 from quant.graph import Conv, Graph
 
 __all__ = [
-    "TEMPERATURE",
     "FloatNetwork",
     "batches",
     "convolve",
@@ -19,10 +18,6 @@ __all__ = [
     "losses",
     "sampled_labels",
 ]
-
-
-TEMPERATURE = 4.0
-"""Outputs are divided by it first: at 1, images that a network is sure of would say nothing."""
 
 
 @dataclass(frozen=True)
@@ -83,24 +78,22 @@ def batches(images: np.ndarray, size: int) -> Iterator[torch.Tensor]:
 
 
 def sampled_labels(outputs: torch.Tensor, random: torch.Generator) -> torch.Tensor:
-    """A class for each image, as likely as the softened network says.
+    """A class for each image, as likely as the network says.
 
     The second moments of gradients of these classes' losses are the Hessian of the
     Kullback-Leibler divergence from the network's own classes, which needs no true labels.
     """
-    classes = (outputs.detach() / TEMPERATURE).softmax(1)
-    return torch.multinomial(classes, 1, generator=random)[:, 0]
+    return torch.multinomial(outputs.detach().softmax(1), 1, generator=random)[:, 0]
 
 
 def losses(outputs: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
     """Sum over the images of the negative logarithms of the classes' probabilities."""
-    return F.cross_entropy(outputs / TEMPERATURE, labels, reduction="sum")
+    return F.cross_entropy(outputs, labels, reduction="sum")
 
 
 def divergence(outputs: torch.Tensor) -> torch.Tensor:
-    """Sum over the images of the divergence from the softened classes as they are: flat here.
+    """Sum over the images of the divergence from the classes as they are, which is flat here.
 
     Up to a constant; its second derivatives are what is looked at.
     """
-    softened = outputs / TEMPERATURE
-    return -(softened.detach().softmax(1) * softened.log_softmax(1)).sum()
+    return -(outputs.detach().softmax(1) * outputs.log_softmax(1)).sum()

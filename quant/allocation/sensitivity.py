@@ -1,9 +1,9 @@
 """Sensitivity: what rounding each output channel to each width costs the network.
 
 The cost is the Kullback-Leibler divergence (nats an image) of the network's classes from those of
-the float network, both softened by :data:`~quant.allocation.network.TEMPERATURE`, to second order
-in the rounding errors, which are taken as independent of channel to channel. So the sum over
-channels estimates a whole allocation, and no labels are needed. Three measures:
+the float network, to second order in the rounding errors, which are taken as independent of channel
+to channel. So the sum over channels estimates a whole allocation, and no labels are needed. Three
+measures:
 
 * ``output``: measured output errors. ``½ E[(Σ g δ)²]`` over images, with δ the error at a channel's
   output that its rounded weights make, its mean taken off, and g the gradient there of the loss of
