@@ -96,9 +96,9 @@ def drawn(number: int) -> tuple[Architecture, str]:
             return architecture, FAMILIES[number % 5 in (2, 4)]
 
 
-def load_points(results: Path = RESULTS) -> list[dict[str, Any]]:
+def load_points() -> list[dict[str, Any]]:
     """Points as they are kept: ``machine`` (a description), ``family``, ``use`` and ``blocks``."""
-    return json.loads(results.read_text()) if results.exists() else []
+    return json.loads(RESULTS.read_text()) if RESULTS.exists() else []
 
 
 def add_point(architecture: Architecture, family: str, use: str, progress: Report) -> None:

@@ -16,12 +16,12 @@ def terms(architecture: Architecture, family: str) -> Terms:
     digits = CodebookColumn.digits(c.column_lanes, c.activation_bits)
     each: dict[str, float] = {
         "elements": elements,
-        f"bits.{family}": elements * c.activation_bits,
+        "bits": elements * c.activation_bits,
         "digits": columns * digits,
         "columns": columns,
         "vector": c.groups * c.column_lanes * c.activation_bits,
     }
-    return {"lut": each, "ff": {**each, "bits": each[f"bits.{family}"]}}
+    return {"lut": each, "ff": each}
 
 
 def dsp_blocks(config: Conv5x5Config) -> int:
