@@ -19,10 +19,9 @@ def terms(architecture: Architecture, family: str) -> Terms:
     return {
         "lut": {"products": elements * product, "window": window},
         "ff": {
-            MEASURED: 2 * elements * c.code_bits,
+            MEASURED: 2 * elements * c.code_bits + window,
             "elements": elements,
             "fabric": fabric,
-            "window": window,
         },
     }
 
