@@ -6,23 +6,44 @@ from rtl.codebook.column import CodebookColumn
 from rtl.codebook.multiples import CODE_BITS, VALUES
 from rtl.engines.conv5x5 import Conv5x5Config
 
-__all__ = ["dsp_blocks", "memory", "terms"]
+__all__ = ["dsp_blocks", "memory", "terms", "tree_bits"]
+
+
+COMPARED = VALUES / 2
+"""Tables that compare an index with every value: two comparisons of two bits share one."""
 
 
 def terms(architecture: Architecture, family: str) -> Terms:
-    """Of each element its index, and for each value a gate and its share of a tree of adders; of
-    each column the products of the sums' digits."""
+    """A tree of adders for each value, comparisons, and the registers of indices and gates are
+    counted; the rest is of columns, of their sums' digits, and of vectors."""
     c: Conv5x5Config = architecture.engine_config
     columns = c.lanes * c.groups
     elements = columns * c.column_lanes
-    grown = {
-        # Three at a time: half an adder an element, of bits between first and last level.
-        "trees": elements * (c.activation_bits + 3),
+    trees = columns * VALUES * tree_bits(c.column_lanes, c.activation_bits)
+    rest = {
         "digits": columns * CodebookColumn.digits(c.column_lanes, c.activation_bits),
         "columns": columns,
+        "vector": c.groups * c.column_lanes * c.activation_bits,
     }
-    gates = CODE_BITS + VALUES * (1 + c.activation_bits)
-    return {"lut": grown, "ff": {**grown, MEASURED: elements * gates}}
+    gates = elements * (CODE_BITS + VALUES * (1 + c.activation_bits))
+    return {
+        "lut": {**rest, MEASURED: trees + COMPARED * elements},
+        "ff": {**rest, MEASURED: trees + gates},
+    }
+
+
+def tree_bits(operands: int, bits: int) -> int:
+    """Bits of all sums of a tree that adds three unsigned numbers of ``bits`` at a time.
+
+    >>> tree_bits(4, 8)
+    28
+    """
+    total, largest = 0, (1 << bits) - 1
+    sums = [largest] * operands
+    while len(sums) > 1:
+        sums = [sum(sums[first : first + 3]) for first in range(0, len(sums), 3)]
+        total += sum(one.bit_length() for one in sums)
+    return total
 
 
 def dsp_blocks(config: Conv5x5Config) -> int:
