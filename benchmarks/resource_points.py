@@ -1,10 +1,9 @@
 """Synthesized machines that the resource model is fitted to and checked with.
 
-``python -m benchmarks.resource_points --count N`` draws N machines of all engines, synthesizes
-those that ``benchmarks/results/resource_points.json`` does not hold yet, one after another, and
-adds each as it is done. Which machine a number stands for is fixed, and so is its use: those of
-:data:`CHECKED` numbers are never fitted to. ``--machine NAME --family FAMILY`` adds a named one,
-which is not fitted to either.
+``python -m benchmarks.resource_points --count N`` draws N machines of all engines, synthesizes those
+that ``benchmarks/results/resource_points.json`` does not hold yet, one after another, and adds each
+as it is done. Which machine a number stands for is fixed, and so is its use: a third of them is
+never fitted to. ``--machine NAME --family FAMILY --use USE`` adds a named one.
 """
 
 import json
@@ -96,9 +95,9 @@ def drawn(number: int) -> tuple[Architecture, str]:
             return architecture, FAMILIES[number % 5 in (2, 4)]
 
 
-def load_points(results: Path = RESULTS) -> list[dict[str, Any]]:
+def load_points() -> list[dict[str, Any]]:
     """Points as they are kept: ``machine`` (a description), ``family``, ``use`` and ``blocks``."""
-    return json.loads(results.read_text()) if results.exists() else []
+    return json.loads(RESULTS.read_text()) if RESULTS.exists() else []
 
 
 def add_point(architecture: Architecture, family: str, use: str, progress: Report) -> None:
@@ -111,7 +110,8 @@ def add_point(architecture: Architecture, family: str, use: str, progress: Repor
     part = load_part(PARTS[family])
     report = synthesize(design, part, lambda message: progress(0, None, message))
     blocks = {name or "top": used.to_dict() for name, used in report.grouped().items()}
-    points.append({"machine": machine, "family": family, "use": use, "blocks": blocks})
+    # Others may have added some meanwhile.
+    points = [*load_points(), {"machine": machine, "family": family, "use": use, "blocks": blocks}]
     text = ",\n".join(json.dumps(point) for point in points)
     RESULTS.write_text(f"[\n{text}\n]\n")
 
@@ -119,8 +119,15 @@ def add_point(architecture: Architecture, family: str, use: str, progress: Repor
 @click.command(cls=Verb)
 @click.option("--count", default=0, metavar="N", help="Draw the machines 0 .. N - 1.")
 @click.option("--machine", "names", multiple=True, metavar="NAME", help="A named machine.")
+@click.option(
+    "--use",
+    type=click.Choice(("check", "fit")),
+    default="check",
+    show_default=True,
+    help="What a named machine is for.",
+)
 @click.option("--family", type=click.Choice(FAMILIES), default="xc7", show_default=True)
-def main(count: int, names: tuple[str, ...], family: str) -> dict[str, Any]:
+def main(count: int, names: tuple[str, ...], use: str, family: str) -> dict[str, Any]:
     """Synthesize machines for the resource model."""
     with stage("Machines") as progress:
         # Those for checks first: an early end leaves enough of them.
@@ -129,7 +136,7 @@ def main(count: int, names: tuple[str, ...], family: str) -> dict[str, Any]:
             progress(done, count, f"machine {number}")
             add_point(*drawn(number), use_of(number), progress)
         for name in names:
-            add_point(load_architecture(name), family, "check", progress)
+            add_point(load_architecture(name), family, use, progress)
     points = load_points()
     table(
         "Synthesized machines",

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from boards.board import Board
+from boards.board import Board, Serial
 from boards.ecp5 import Routed, require_nextpnr, result
 from boards.xilinx import silent
 from quant.errors import NoMulError
@@ -53,9 +53,16 @@ def device_options(board: Board) -> tuple[str, ...]:
     return DEVICES[board.device]
 
 
+def serial_of(board: Board) -> Serial:
+    """A board's serial line, which all boards of the open flow have."""
+    if not isinstance(board.host, Serial):
+        raise ValueError(f"{board.name} has no serial line")
+    return board.host
+
+
 def constraints(board: Board) -> str:
     """Pins and oscillator of a board, as nextpnr reads them (LPF)."""
-    lines = [f'FREQUENCY PORT "clock" {board.host.reference_mhz} MHZ;']
+    lines = [f'FREQUENCY PORT "clock" {serial_of(board).reference_mhz} MHZ;']
     for port, pin in board.pins.items():
         lines += [
             f'LOCATE COMP "{port}" SITE "{pin.pin}";',
@@ -101,7 +108,7 @@ def bitstream(
     key = digest(design.key, source_digest([Path(__file__)]))
     entry = cache.entry("ecp5-bitstream", digest(key, limits, options, version, seed), build)
     found = result(json.loads((entry / "report.json").read_text()))
-    wanted = board.host.clock_mhz
+    wanted = serial_of(board).clock_mhz
     if found.mhz < wanted:
         raise NoMulError(
             f"{design.name} reaches {found.mhz} MHz on {board.name}, {wanted} are wanted; take a "

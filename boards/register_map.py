@@ -3,6 +3,7 @@
 import ast
 import inspect
 import io
+import sys
 import tokenize
 from dataclasses import asdict, dataclass
 from enum import IntEnum
@@ -10,7 +11,6 @@ from functools import cache
 from types import ModuleType
 from typing import Any
 
-import rtl.registers
 from rtl.registers import ID, REGION_SHIFT, Control, Error, Region, Register, State
 
 __all__ = ["ENUMERATIONS", "Entry", "c_header", "entries", "register_map", "table"]
@@ -47,12 +47,12 @@ def comments(module: ModuleType) -> dict[tuple[str, str], str]:
 
 
 def entries(kind: type[IntEnum]) -> list[Entry]:
-    """The members of an enumeration of ``rtl.registers`` with their texts, in order.
+    """The members of an enumeration with their texts, in order.
 
     >>> entries(Register)[0]
     Entry(name='ID', value=0, text='the constant ID')
     """
-    texts = comments(rtl.registers)
+    texts = comments(sys.modules[kind.__module__])
     return [Entry(m.name, m.value, texts[kind.__name__, m.name]) for m in kind]
 
 

@@ -49,8 +49,8 @@ def check_tensors(graph: QuantizedGraph, architecture: Architecture) -> None:
         high = graph.input_format.high if name == graph.input else graph.layer(name).high
         if architecture.splits and high >= 1 << 31:
             raise NoMulError(
-                f"tensor {name} has codes up to {high}, {architecture.name} takes signed ones of 32 "
-                f"bits; quantize it with a sign, or to fewer bits"
+                f"tensor {name} has codes up to {high}, {architecture.name} takes signed ones of "
+                f"32 bits; quantize it with a sign, or to fewer bits"
             )
         if fmt.logarithmic and not architecture.logarithmic:
             raise NoMulError(

@@ -37,9 +37,8 @@ class UartReceiver(wiring.Component):
         m.submodules.level = FFSynchronizer(self.line, level, init=1)
         wait, left = Signal(range(self.divisor)), Signal(range(11))
         m.d.sync += self.o_valid.eq(0)
-        with m.If(left == 0):
-            with m.If(~level):
-                m.d.sync += [left.eq(10), wait.eq(self.divisor // 2 - 1)]
+        with m.If(left == 0), m.If(~level):
+            m.d.sync += [left.eq(10), wait.eq(self.divisor // 2 - 1)]
         with m.Elif(wait != 0):
             m.d.sync += wait.eq(wait - 1)
         with m.Else():
@@ -77,14 +76,13 @@ class UartTransmitter(wiring.Component):
         m = Module()
         wait, left, bits = Signal(range(self.divisor)), Signal(range(11)), Signal(9)
         m.d.comb += self.i.ready.eq(left == 0)
-        with m.If(left == 0):
-            with m.If(self.i.valid):
-                m.d.sync += [
-                    self.line.eq(0),
-                    bits.eq(Cat(self.i.payload, Const(1))),
-                    left.eq(10),
-                    wait.eq(self.divisor - 1),
-                ]
+        with m.If(left == 0), m.If(self.i.valid):
+            m.d.sync += [
+                self.line.eq(0),
+                bits.eq(Cat(self.i.payload, Const(1))),
+                left.eq(10),
+                wait.eq(self.divisor - 1),
+            ]
         with m.Elif(wait != 0):
             m.d.sync += wait.eq(wait - 1)
         with m.Else():

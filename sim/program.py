@@ -191,7 +191,7 @@ class ProgramSimulator:
         return len(np.unique(target))
 
     def write(self, run: Run, target: np.ndarray, codes: np.ndarray, written: np.ndarray) -> None:
-        """Write codes ``[N, words, channels]`` to the words ``target``, those ``written`` of all."""
+        """Write codes ``[N, words, channels]`` to ``target``, those words ``written`` of all."""
         self.features[:, target] = codes & self.mask
 
     @property

@@ -31,6 +31,7 @@ techmap
 opt -fast
 dffunmap
 simplemap
+setundef -zero
 aigmap
 opt_clean
 write_aiger -I -B -zinit out.aig

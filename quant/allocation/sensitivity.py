@@ -1,16 +1,16 @@
 """Sensitivity: what rounding each output channel to each width costs the network.
 
 The cost is the Kullback-Leibler divergence (nats an image) of the network's classes from those of
-the float network, to second order in the rounding errors, which are taken as independent of
-channel to channel. So the sum over channels estimates a whole allocation, and no labels are needed.
-Three measures:
+the float network, to second order in the rounding errors, which are taken as independent of channel
+to channel. So the sum over channels estimates a whole allocation, and no labels are needed. Three
+measures:
 
 * ``output``: measured output errors. ``½ E[(Σ g δ)²]`` over images, with δ the error at a channel's
-  output that its rounded weights make, its mean taken off, and g the gradient there of the loss of a
-  class that is drawn as the network says.
-* ``hessian``: ``½ t / n * |ΔW|²`` with t the channel's share of the Hessian's trace, by Hutchinson's
-  estimate, and n its weights. The estimate is noisy: no t is taken as less than ``FLOOR`` of the
-  layer's mean.
+  output that its rounded weights make, its mean taken off, and g the gradient there of the loss of
+  a class that is drawn as the network says.
+* ``hessian``: ``½ t / n * |ΔW|²`` with t the channel's share of the Hessian's trace, by
+  Hutchinson's estimate, and n its weights. The estimate is noisy: no t is taken as less than
+  ``FLOOR`` of the layer's mean.
 * ``fisher``: the same with the mean squares of the gradients, which are the diagonal of the Fisher
   information.
 
@@ -23,7 +23,14 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from quant.allocation.network import FloatNetwork, batches, convolve, losses, sampled_labels
+from quant.allocation.network import (
+    FloatNetwork,
+    batches,
+    convolve,
+    divergence,
+    losses,
+    sampled_labels,
+)
 from quant.allocation.probe import rounded_weights
 from quant.allocation.tables import check_kind
 from quant.errors import NoMulError
@@ -154,8 +161,7 @@ def by_hessian(
     """
     weights = network.weights()
     outputs = network.outputs(x, weights)
-    target = outputs.detach().softmax(1)
-    loss = -(target * outputs.log_softmax(1)).sum()
+    loss = divergence(outputs)
     parameters = list(weights.values())
     first = torch.autograd.grad(loss, parameters, create_graph=True)
     totals = {name: np.zeros(len(weight)) for name, weight in weights.items()}

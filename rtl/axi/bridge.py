@@ -19,7 +19,7 @@ class LiteBridge(wiring.Component):
     bits; narrow beats keep their strobes. IDs come back with the responses. The response of a write
     is the worst of its beats', as DECERR is worse than SLVERR. A transaction outside ``base`` and
     the address space behind it ends with DECERR and reaches nobody. Where both a write and a read
-    wait, they take turns. Exclusive accesses are answered with OKAY, which tells that they are none.
+    wait, they take turns. Exclusive accesses are answered with OKAY: they are none.
 
     A beat takes 3 cycles more than the slave takes, a transaction 2 more. All outputs but the
     ready of responses are registers.

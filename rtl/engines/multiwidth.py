@@ -95,8 +95,8 @@ class Multiwidth(wiring.Component):
     """``lanes x lanes`` processing elements: one code of each input field times an output field.
 
     For the vector ``a`` of N codes, one of each field of a feature word, and the loaded tile ``w``
-    of ``N x N`` fields of weights, ``sums[o][p] = Σ_i a[i] * w[o][i][p]`` for the ``s = 32 / width``
-    parts p of output field o. So ``N * N * s`` products are made in a cycle, and a feature word of
+    of ``N x N`` fields of weights, ``sums[o][p] = Σ_i a[i] * w[o][i][p]`` for the
+    ``s = 32 / width`` parts p of output field o. So ``N * N * s`` products are made in a cycle, and a feature word of
     ``N * s'`` codes takes ``s'`` vectors. Products are whole; at 32 bits sums count modulo
     ``2**64``.
 

@@ -1,11 +1,11 @@
 """Packed load: codes of one width as operands of another, and what no conversion has to do."""
 
 import numpy as np
-from amaranth.hdl import Array, Cat, Module, Mux, Signal, Value, signed
+from amaranth.hdl import Cat, Module, Mux, Signal, Value, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from rtl.split.parts import FIELD, Width, choose, codes_of, extended, part_count, width_bits
+from rtl.split.parts import FIELD, Width, choose, codes_of, extended, part_count
 
 __all__ = ["CODES", "PackedLoad"]
 

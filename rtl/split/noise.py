@@ -1,4 +1,4 @@
-"""Noise for stochastic rounding, the same for any machine: a register's state and channels' keys."""
+"""Noise for stochastic rounding, alike on any machine: a register's state, channels' keys."""
 
 import numpy as np
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value

@@ -26,7 +26,7 @@ CODE_BITS = (FIELD, FIELD // 4, FIELD // 2, FIELD // 4)
 """The widest code that each place makes."""
 
 _NARROW_BITS = 32
-"""Bits of a sum of 8-bit codes with its bias and residual, which has room beside an accumulator's."""
+"""Bits of a sum of 8-bit codes with its bias and residual: more than an accumulator has."""
 
 _PREPARING = 4
 """Stages before those of :class:`~rtl.post_lane.PostLane`."""
@@ -54,11 +54,11 @@ def total_bits(place_bits: int, width: int) -> int:
 
 
 class SplitRequantize(wiring.Component):
-    """``code = saturate(round((sum + bias + (residual << shift - offset)) / 2**shift))``, each part.
+    """``code = saturate(round((sum + bias + (residual << shift - offset)) / 2**shift))`` of parts.
 
     Rounded half to even, or, where ``stochastic``, ``(t + r) >> shift`` with ``r`` the highest
-    ``shift`` bits of the part's noise. Place 0 serves codes of all widths, place 2 of 16 and 8 bits,
-    1 and 3 of 8: each is a lane as wide as its widest code needs. What is added up must fit
+    ``shift`` bits of the part's noise. Place 0 serves codes of all widths, place 2 of 16 and 8
+    bits, 1 and 3 of 8: each is a lane as wide as its widest code needs. What is added up must fit
     :func:`total_bits`.
 
     Latency 12, throughput 1; fixed rate: neither provides nor respects back-pressure.

@@ -8,7 +8,7 @@ from amaranth.lib.wiring import In, Out
 from rtl.isa import Operation
 from rtl.split.adder import split_sum
 from rtl.split.load import CODES
-from rtl.split.parts import PARTS, choose, extended, joins, sum_bits
+from rtl.split.parts import PARTS, choose, extended, joins
 
 __all__ = ["WindowOperation"]
 

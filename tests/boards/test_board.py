@@ -13,6 +13,7 @@ from boards.parts import load_part, part_names
 from quant.errors import NoMulError
 from rtl.architecture import load_architecture
 
+DOCUMENT = Path(__file__).parents[2] / "docs" / "boards.md"
 FOLDER = Path(boards.board.__file__).with_name("definitions")
 TABLE = tomllib.loads((FOLDER / "pynq-z2.toml").read_text())
 
@@ -38,6 +39,8 @@ def test_a_board(name):
     assert load_architecture(board.architecture)
     # Vendors' names begin with the part's.
     assert board.device.lower().startswith(board.part)
+    row = f"| {board.name} (`{name}`) | {board.device} | `{board.architecture}` | "
+    assert row in DOCUMENT.read_text()
     sources = [board.source, board.host.source, board.memory.source]
     assert all(sources + [pin.source for pin in board.pins.values()])
     if isinstance(board.host, Processor):

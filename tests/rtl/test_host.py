@@ -7,6 +7,7 @@ from amaranth.hdl import Module
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+from rtl.counters import COUNTED
 from rtl.host import HostBus, HostPort
 from rtl.isa import VERSION
 from rtl.packing import pack, pieces, unpack
@@ -185,6 +186,8 @@ def test_registers():
             Register.RUNS: 77,
             Register.STOP_AFTER: 0xFFFF0001,
             Register.INTERRUPT: 0,
+            # This one has no counters.
+            **dict.fromkeys(COUNTED, 0),
         }
         # Also while the machine runs.
         for state in State:

@@ -5,7 +5,18 @@ import pytest
 from amaranth.back import rtlil
 from amaranth.hdl import Shape
 
-from rtl.isa import LAYOUTS, LEVELS, MAX_PASSES, VERSION, Nest, Opcode, encode
+from rtl.isa import (
+    LAYOUTS,
+    LEVELS,
+    MAX_PASSES,
+    OPCODE_BITS,
+    VERSION,
+    Nest,
+    Opcode,
+    Operation,
+    encode,
+    opcodes,
+)
 from rtl.registers import Control, Error, State
 from rtl.sequencer import Sequencer, run_settings
 from sim.bench import Bench, plain
@@ -27,15 +38,15 @@ def low(value):
     return encode(Opcode.RANGE, low=value, high=value)
 
 
-def sequencer():
-    return Sequencer(ADDRESS_BITS, SHIFT_BITS, WORDS, FINGERPRINT)
+def sequencer(splits=False):
+    return Sequencer(ADDRESS_BITS, SHIFT_BITS, WORDS, FINGERPRINT, splits)
 
 
 class Machine:
     """A sequencer with a machine that is busy for the given number of cycles from each RUN."""
 
-    def __init__(self, program, durations=()):
-        self.dut = sequencer()
+    def __init__(self, program, durations=(), splits=False):
+        self.dut = sequencer(splits)
         self.bench = Bench(self.dut)
         self.program = program
         self.durations = durations
@@ -120,10 +131,18 @@ def random_fields(generator, opcode):
             fields["level"] = generator.randrange(LEVELS[nest])
     elif "level" in fields:
         fields["level"] = generator.randrange(LEVELS[Nest.ACTIVATION])
+    if opcode is Opcode.WIDTHS:
+        run = generator.randrange(3)
+        tensors = {name: generator.randint(0, run) for name in ("activation", "residual", "output")}
+        fields = {"run": run, **tensors, "operation": generator.randrange(len(Operation))}
+    if opcode is Opcode.REQUANTIZE:
+        fields["seed"] = max(fields["seed"], 1)
     return fields
 
 
-SETTERS = tuple(op for op in Opcode if op not in (Opcode.HALT, Opcode.CHECK, Opcode.RUN))
+def setters(splits):
+    """Opcodes that write settings."""
+    return [op for op in opcodes(splits) if op not in (Opcode.HALT, Opcode.CHECK, Opcode.RUN)]
 
 
 def apply(settings, opcode, fields):
@@ -146,23 +165,26 @@ def apply(settings, opcode, fields):
         settings["passes"][fields["index"]] = fields["shift"] % (1 << SHIFT_BITS)
     elif opcode is Opcode.ENGINE:
         settings["engine"] = fields["settings"]
-    elif opcode in (Opcode.BOUNDS, Opcode.VECTOR, Opcode.MEMBERS):
+    elif opcode is Opcode.LIMIT:
+        settings["post"]["high" if fields["upper"] else "low"] = fields["value"]
+    elif opcode in (Opcode.BOUNDS, Opcode.VECTOR, Opcode.MEMBERS, Opcode.WIDTHS):
         settings[opcode.name.lower()] = fields
     else:
         settings["post"].update(fields)
 
 
+@pytest.mark.parametrize("splits", [False, True])
 @pytest.mark.parametrize("seed", range(4))
-def test_random_programs(seed):
+def test_random_programs(seed, splits):
     """Settings of every run, the moment of every start, and the number of cycles."""
     generator = random.Random(seed)
     program, durations, expected = [CHECK], [], []
-    settings = plain(run_settings(ADDRESS_BITS, SHIFT_BITS).from_bits(0))
+    settings = plain(run_settings(ADDRESS_BITS, SHIFT_BITS, splits).from_bits(0))
     for _ in range(6):
         for _ in range(generator.choice((0, 1, 3, 12))):
             if len(program) >= WORDS - 8:
                 break
-            opcode = generator.choice(SETTERS)
+            opcode = generator.choice(setters(splits))
             fields = random_fields(generator, opcode)
             program.append(encode(opcode, **fields))
             apply(settings, opcode, fields)
@@ -171,7 +193,7 @@ def test_random_programs(seed):
         durations.append(generator.choice((4, 5, 7, 25)))
         expected.append(deepcopy(settings))
     program.append(HALT)
-    machine = Machine(program, durations)
+    machine = Machine(program, durations, splits)
     dut = machine.dut
 
     async def testbench(ctx):
@@ -187,7 +209,7 @@ def test_random_programs(seed):
     assert machine.seen == expected
 
 
-def every_setting():
+def every_setting(splits):
     """Instructions that write each setting there is, once."""
     for nest, levels in LEVELS.items():
         yield Opcode.ORIGIN, {"nest": nest.value}
@@ -197,22 +219,25 @@ def every_setting():
         yield Opcode.STEP, {"level": level}
     for index in range(MAX_PASSES):
         yield Opcode.PASS, {"index": index}
-    for opcode in SETTERS:
-        if opcode not in (Opcode.ORIGIN, Opcode.LOOP, Opcode.STEP, Opcode.PASS):
+    for opcode in setters(splits):
+        if opcode is Opcode.LIMIT:
+            yield from ((opcode, {"upper": upper}) for upper in (0, 1))
+        elif opcode not in (Opcode.ORIGIN, Opcode.LOOP, Opcode.STEP, Opcode.PASS):
             yield opcode, {}
 
 
+@pytest.mark.parametrize("splits", [False, True])
 @pytest.mark.parametrize("part", [0, 1])
-def test_every_setting_goes_where_it_belongs(part):
+def test_every_setting_goes_where_it_belongs(part, splits):
     generator = random.Random(part)
-    settings = plain(run_settings(ADDRESS_BITS, SHIFT_BITS).from_bits(0))
+    settings = plain(run_settings(ADDRESS_BITS, SHIFT_BITS, splits).from_bits(0))
     program = [CHECK]
-    for opcode, chosen in list(every_setting())[part::2]:
+    for opcode, chosen in list(every_setting(splits))[part::2]:
         fields = random_fields(generator, opcode) | chosen
         program.append(encode(opcode, **fields))
         apply(settings, opcode, fields)
     program += [run(), HALT]
-    machine = Machine(program, (2,))
+    machine = Machine(program, (2,), splits)
 
     async def testbench(ctx):
         assert await machine.start(ctx) is State.HALTED
@@ -276,11 +301,44 @@ FAILURES = {
 }
 
 
+def widths(run=1, operation=0, **tensors):
+    fields = {"activation": 0, "residual": 0, "output": 0, **tensors}
+    word = encode(Opcode.WIDTHS, run=run, operation=0, **fields)
+    return word | operation << OPCODE_BITS + LAYOUTS[Opcode.WIDTHS]["operation"].offset
+
+
+def rounding(stochastic, seed):
+    fields = {"residual": 0, "residual_signed": 0, "offset": 0}
+    return encode(Opcode.REQUANTIZE, stochastic=stochastic, seed=seed, **fields)
+
+
+SPLIT_FAILURES = {
+    "range": ([CHECK, low(1)], Error.ILLEGAL_OPCODE),
+    "post": ([CHECK, Opcode.POST.value], Error.ILLEGAL_OPCODE),
+    "opcode 16": ([CHECK, run(), 16], Error.ILLEGAL_OPCODE),
+    "no width": ([CHECK, run(), widths(3)], Error.ILLEGAL_WIDTH),
+    "wide input": ([CHECK, run(), widths(0, activation=1)], Error.ILLEGAL_WIDTH),
+    "wide residual": ([CHECK, widths(1, residual=2)], Error.ILLEGAL_WIDTH),
+    "wide output": ([CHECK, widths(1, output=3)], Error.ILLEGAL_WIDTH),
+    "no operation": ([CHECK, widths(2), run(), widths(operation=4)], Error.ILLEGAL_OPERATION),
+    "no seed": ([CHECK, rounding(0, 0), rounding(1, 1), rounding(1, 0)], Error.ILLEGAL_OPERATION),
+}
+
+
+@pytest.mark.parametrize("program, error", SPLIT_FAILURES.values(), ids=SPLIT_FAILURES)
+def test_failures_where_codes_split(program, error):
+    check_failure(program, error, True)
+
+
 @pytest.mark.parametrize("program, error", FAILURES.values(), ids=FAILURES)
 def test_failures(program, error):
+    check_failure(program, error, False)
+
+
+def check_failure(program, error, splits):
     """The first failing instruction is the last one; the runs before it end first."""
     runs = sum(word & 63 == Opcode.RUN.value for word in program[:-1])
-    machine = Machine(program, (30,) * runs)
+    machine = Machine(program, (30,) * runs, splits)
     dut = machine.dut
     starts = machine.bench.watch(dut.start)
 

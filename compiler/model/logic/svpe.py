@@ -1,8 +1,9 @@
 """Arrays of shifting elements behind line buffers."""
 
 from compiler.model.coefficients import lane_cost
-from compiler.model.logic import Terms
+from compiler.model.logic import MEASURED, Terms
 from rtl.architecture import Architecture
+from rtl.columns.plan import LanePlan
 from rtl.engines.svpe import SvpeConfig
 
 __all__ = ["dsp_blocks", "memory", "terms"]
@@ -12,20 +13,29 @@ LANES = {"n2": "w3", "n3": "w3", "n4": "w4", "n5": "log5"}
 
 
 def terms(architecture: Architecture, family: str) -> Terms:
-    """Elements as measured lanes, windows, and what a channel takes beside them."""
+    """Tables of elements as those of measured lanes, which all families make alike here, their
+    registers, and windows."""
     c: SvpeConfig = architecture.engine_config
-    version = "xc7" if family == "xc7" else "generic"
     elements = c.outputs * c.operands
+    lane = lane_cost(LANES[c.weights], c.activation_bits, "xc7", "lut")
+    window = c.operands * c.activation_bits
+    each = registers(c.plan, c.activation_bits, c.kernel)
+    return {
+        "lut": {"elements": elements * lane, "window": window},
+        # The window is registers itself.
+        "ff": {"elements": elements * each, MEASURED: window},
+    }
 
-    def each(resource: str) -> dict[str, float]:
-        cost = lane_cost(LANES[c.weights], c.activation_bits, version, resource)
-        return {
-            "elements": elements * cost,
-            "window": c.operands * c.activation_bits,
-            "outputs": c.outputs * c.lanes,
-        }
 
-    return {"lut": each("lut"), "ff": each("ff")}
+def registers(plan: LanePlan, activation_bits: int, kernel: int) -> float:
+    """Of an element: its code while it loads, what of it each stage looks at, what stands between
+    the stages, and its shares of the sums of its row and of its array."""
+    bits = plan.lane_bits + sum(len(plan.stage_bits(stage)) for stage in range(plan.stages))
+    if plan.stages > 1:
+        bits += plan.first_bits(0, activation_bits)
+    product = plan.term_largest(0, activation_bits).bit_length()
+    grown = (kernel - 1).bit_length()
+    return bits + (product + grown) / kernel + (product + 2 * grown) / kernel**2
 
 
 def dsp_blocks(config: SvpeConfig) -> int:

@@ -1,6 +1,6 @@
 """Arrays of multipliers behind line buffers."""
 
-from compiler.model.logic import Terms
+from compiler.model.logic import MEASURED, Terms
 from compiler.model.logic.svpe import memory
 from rtl.architecture import Architecture
 from rtl.engines.vpe import VpeConfig
@@ -9,17 +9,21 @@ __all__ = ["dsp_blocks", "memory", "terms"]
 
 
 def terms(architecture: Architecture, family: str) -> Terms:
-    """Weights, products, which UltraScale+ keeps in fabric, and windows."""
+    """Weights twice, adders of products, and windows; UltraScale+ keeps operands and products in
+    fabric, which Yosys leaves out of its DSP blocks there."""
     c: VpeConfig = architecture.engine_config
     elements = c.outputs * c.operands
     product = c.code_bits + c.activation_bits
-    each: dict[str, float] = {
-        f"weights.{family}": elements * c.code_bits,
-        f"products.{family}": elements * product,
-        "window": c.operands * c.activation_bits,
-        "outputs": c.outputs * c.lanes,
+    window = c.operands * c.activation_bits
+    fabric = elements * (product + c.activation_bits) * (family == "xcup")
+    return {
+        "lut": {"products": elements * product, "window": window},
+        "ff": {
+            MEASURED: 2 * elements * c.code_bits + window,
+            "elements": elements,
+            "fabric": fabric,
+        },
     }
-    return {"lut": each, "ff": each}
 
 
 def dsp_blocks(config: VpeConfig) -> int:

@@ -43,8 +43,10 @@ class MixedOptions(Options):
 
     def __post_init__(self) -> None:
         if not self.widths:
-            raise NoMulError("mixed training needs widths; give --option widths=FILE, as written "
-                             "by nomul allocate --json")
+            raise NoMulError(
+                "mixed training needs widths; give --option widths=FILE, as written "
+                "by nomul allocate --json"
+            )
         if not 0 <= self.settle < 1:
             raise NoMulError(f"settle is {self.settle}; give 0 or more, below 1")
 
@@ -73,7 +75,10 @@ class SizedWeight(nn.Module):
         self.settled = False
         self.register_buffer("step", step)
         self.tables = [
-            (torch.from_numpy(bits == width), torch.from_numpy(sizes(kind, int(width)).copy()).float())
+            (
+                torch.from_numpy(bits == width),
+                torch.from_numpy(sizes(kind, int(width)).copy()).float(),
+            )
             for width in np.unique(bits)
         ]
 

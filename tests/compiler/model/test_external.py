@@ -91,7 +91,7 @@ def test_segments_begin_with_groups_of_their_own():
 
 
 def test_a_memory_that_holds_no_tile_is_too_small():
-    work, segments = list(layers())[0]
+    work, segments = next(layers())
     found = tiled(ENGINE, work, segments, grid((2,), (16384,)), WIDTHS, SLOW)
     assert np.isinf(found.cycles).all()
 

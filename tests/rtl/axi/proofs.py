@@ -11,7 +11,7 @@ from amaranth.lib.wiring import In, Out
 from rtl.axi.rules import LiteRules, ReadRules, WriteRules
 from rtl.axi.signatures import AxiConfig
 
-__all__ = ["ChannelProof", "LiteProof", "MasterProof", "mutant", "observe"]
+__all__ = ["ChannelProof", "LiteProof", "MasterProof", "SplitterProof", "mutant", "small"]
 
 
 def mutant(module: str, old: str, new: str) -> types.ModuleType:
@@ -96,6 +96,28 @@ class MasterProof(Proof):
             Assume(~waits | self.stop | (burst.valid & (burst.payload.as_value() == before))),
         ]
         self.ask(m, rules)
+        return m
+
+
+class SplitterProof(wiring.Component):
+    """The splitter with any rows: its bursts stay, and end at a multiple of the longest at most."""
+
+    def __init__(self, module, config) -> None:
+        self.splitter = module.BurstSplitter(config)
+        super().__init__(dict(self.splitter.signature.members.items()))
+
+    def elaborate(self, platform) -> Module:
+        m = Module()
+        m.submodules.splitter = splitter = self.splitter
+        connect_all(m, self, splitter)
+        burst, config = splitter.o, splitter.config.axi
+        waits, before = Signal(), Signal(len(burst.payload.as_value()))
+        m.d.sync += [waits.eq(burst.valid & ~burst.ready), before.eq(burst.payload)]
+        low = burst.p.address[: config.length_bits]
+        m.d.comb += [
+            Assert(~burst.valid | (low + burst.p.length < config.burst)),
+            Assert(~waits | (burst.valid & (burst.payload.as_value() == before))),
+        ]
         return m
 
 

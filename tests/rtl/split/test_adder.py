@@ -11,9 +11,7 @@ def joined(parts, place_bits, width):
     """Fields of signed parts ``[rows, parts]``, Python integers."""
     bits = place_bits << width
     mask = (1 << bits) - 1
-    return [
-        sum((part & mask) << bits * p for p, part in enumerate(row)) for row in parts.tolist()
-    ]
+    return [sum((part & mask) << bits * p for p, part in enumerate(row)) for row in parts.tolist()]
 
 
 def check(place_bits, width, a, b, subtract):

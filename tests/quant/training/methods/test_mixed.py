@@ -105,5 +105,5 @@ def test_what_cannot_be(widths, tmp_path):
     del content["layers"]["3"]
     other = tmp_path / "other.json"
     other.write_text(json.dumps(content))
-    with pytest.raises(NoMulError, match="other.json holds widths of another network"):
+    with pytest.raises(NoMulError, match=r"other\.json holds widths of another network"):
         MixedTraining(MixedOptions(str(other))).wrap(small(), torch.zeros(8, 1, 6, 6))

@@ -1,0 +1,242 @@
+"""What widths of weights are worth: accuracy of uniform, per-layer and per-channel allocations.
+
+``python -m benchmarks.allocation [--save]`` needs ``NOMUL_MODELS`` and ``NOMUL_DATA``. Every row is
+kept as soon as it is measured, and only missing ones are measured again.
+"""
+
+import json
+import time
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+
+from benchmarks.accuracy import top1
+from nomul.output import Report, stage, table, write_json
+from nomul.verb import Verb
+from quant.allocation.allocate import allocate, groups_in_order, layer_groups, uniform
+from quant.allocation.allocation import Allocation
+from quant.allocation.budget import Budget
+from quant.allocation.sensitivity import Sensitivity, measure_sensitivity
+from quant.allocation.tables import WIDTHS
+from quant.datasets import Dataset, calibration_images, cifar10_jpeg
+from quant.floating import run_float
+from quant.graph import Graph
+from quant.importers import load
+from quant.networks import Preprocessing, pretrained
+from quant.quantize import quantize
+from quant.reference import predict
+
+__all__ = ["NETWORKS", "RESULTS", "gains", "measure", "resnet50_sensitivity"]
+
+NETWORKS = ("resnet20", "resnet8")
+ROUNDINGS = ("nearest", "compensated")
+BUDGETS = (3.0, 2.5)
+LEVELS = ("layer", "channel")
+UNIFORM = (2, 3, 4)
+KIND, MEASURE = "log", "output"
+RESULTS = Path(__file__).parent / "results" / "allocation.json"
+INPUT_SHAPE = (3, 32, 32)
+IMAGES = 512
+RESNET50 = ((64, 1), (256, 10), (512, 13), (1024, 19), (2048, 10))
+"""Output channels, and how many convolutions and classifiers of ResNet-50 have about so many."""
+
+Values = dict[str, Any]
+
+
+@cache
+def network(name: str) -> tuple[Graph, Preprocessing]:
+    """A pretrained network and its preprocessing."""
+    module, preprocess = pretrained(name)
+    return load(module, INPUT_SHAPE, name), preprocess
+
+
+@cache
+def dataset() -> Dataset:
+    """The images that all are measured on."""
+    return cifar10_jpeg()
+
+
+@cache
+def sample(name: str) -> np.ndarray:
+    """Training images for sensitivities and calibration."""
+    return network(name)[1](calibration_images(dataset(), IMAGES))
+
+
+@cache
+def costs(name: str, rounding: str) -> tuple[Sensitivity, float]:
+    """Sensitivities, and the seconds that they took."""
+    begin = time.monotonic()
+    found = measure_sensitivity(network(name)[0], sample(name), KIND, MEASURE, rounding)
+    return found, time.monotonic() - begin
+
+
+def allocated(name: str, rounding: str, level: str, budget: float) -> Allocation:
+    """The allocation of a row; ``uniform`` has the budget as its width."""
+    found, _ = costs(name, rounding)
+    if level == "uniform":
+        return uniform(found, int(budget))
+    groups = layer_groups(found) if level == "layer" else groups_in_order(found, 1)
+    return allocate(found, [Budget("bits", budget)], groups)
+
+
+def test_set(name: str, count: int | None) -> tuple[np.ndarray, np.ndarray]:
+    """Test images, shuffled, and labels."""
+    data = dataset()
+    chosen = np.random.default_rng(0).permutation(len(data.test_labels))[:count]
+    return network(name)[1](data.test_images[chosen]), data.test_labels[chosen]
+
+
+def rows() -> list[tuple[str, str, str, float]]:
+    """Network, rounding, level and budget of every row."""
+    levels = [*((level, bits) for bits in BUDGETS for level in LEVELS)]
+    levels += [("uniform", float(bits)) for bits in UNIFORM]
+    return [
+        (name, rounding, level, bits)
+        for name in NETWORKS
+        for rounding in ROUNDINGS
+        for level, bits in levels
+    ]
+
+
+def measure(
+    name: str, rounding: str, level: str, budget: float, test_images: int | None = None
+) -> Values:
+    """``top1`` in percent, ``bits`` of a weight and ``bytes`` of all, of one row."""
+    graph, _ = network(name)
+    found = allocated(name, rounding, level, budget)
+    qgraph = quantize(graph, sample(name), found.scheme())
+    images, labels = test_set(name, test_images)
+    return {
+        "top1": top1(predict(qgraph, images), labels),
+        "bits": found.mean,
+        "bytes": found.bytes,
+    }
+
+
+def float_top1(name: str, test_images: int | None = None) -> float:
+    """Percent of the float network."""
+    graph, _ = network(name)
+    images, labels = test_set(name, test_images)
+    return top1(run_float(graph, images, keep=[graph.output])[graph.output], labels)
+
+
+def search_times() -> Values:
+    """Seconds of the search on ResNet-20, of its program, and of one of ResNet-50's shape."""
+    found, seconds = costs("resnet20", "compensated")
+    begin = time.monotonic()
+    for budget in BUDGETS:
+        allocate(found, [Budget("bits", budget)], groups_in_order(found, 1))
+    program = (time.monotonic() - begin) / len(BUDGETS)
+    large = resnet50_sensitivity()
+    begin = time.monotonic()
+    allocate(large, [Budget("bits", 3.0)], groups_in_order(large, 16))
+    return {
+        "search.seconds": seconds + program,
+        "program.seconds": program,
+        "resnet50.program.seconds": time.monotonic() - begin,
+    }
+
+
+def resnet50_sensitivity() -> Sensitivity:
+    """Random costs of channels as many as ResNet-50's, a fourth for each further bit."""
+    random = np.random.default_rng(0)
+    sizes = [count for count, layers in RESNET50 for _ in range(layers)]
+    costs_of = {
+        f"layer{index}": random.lognormal(0, 1.5, (count, 1)) * 4.0 ** -np.array(WIDTHS)
+        for index, count in enumerate(sizes)
+    }
+    elements = {f"layer{index}": 960 for index in range(len(sizes))}
+    return Sensitivity(KIND, "nearest", MEASURE, costs_of, elements)
+
+
+def key(name: str, rounding: str, level: str, budget: float) -> str:
+    """Of a row in the kept file."""
+    return f"{name}.{rounding}.{level}.{budget:g}"
+
+
+def gains(kept: Values) -> Values:
+    """Points that channels are above layers: ``<network>.<rounding>.gain.<bits>``."""
+    found = {}
+    for name in NETWORKS:
+        for rounding in ROUNDINGS:
+            for budget in BUDGETS:
+                layer, channel = (
+                    kept.get(f"{key(name, rounding, level, budget)}.top1") for level in LEVELS
+                )
+                if layer is not None and channel is not None:
+                    found[f"{name}.{rounding}.gain.{budget:g}"] = channel - layer
+    return found
+
+
+def load_kept() -> Values:
+    """What is kept; without a file nothing."""
+    return json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+
+
+def measure_missing(kept: Values, keep: Callable[[Values], None], report: Report) -> None:
+    """Measure what ``kept`` has not, and give it to ``keep`` row by row."""
+    for name in NETWORKS:
+        if f"{name}.float" not in kept:
+            report(0, None, f"{name} float")
+            keep({f"{name}.float": float_top1(name)})
+    for row in rows():
+        label = key(*row)
+        if f"{label}.top1" not in kept:
+            report(0, None, label)
+            keep({f"{label}.{what}": value for what, value in measure(*row).items()})
+    if "search.seconds" not in kept:
+        report(0, None, "search")
+        keep(search_times())
+
+
+@click.command(cls=Verb)
+@click.option("--save", is_flag=True, help=f"Keep each row in {RESULTS.name}, and begin there.")
+def main(save: bool) -> Values:
+    """Measure what allocations cost in top-1, on all test images."""
+    found = load_kept() if save else {}
+
+    def keep(values: Values) -> None:
+        found.update(values)
+        if save:
+            # Another run may have kept rows of its own in the meantime.
+            found.update(load_kept() | values)
+            write_json(RESULTS, dict(sorted(found.items())))
+
+    with stage("Accuracies of allocations") as progress:
+        measure_missing(found, keep, progress)
+    found |= gains(found)
+    if save:
+        write_json(RESULTS, dict(sorted(found.items())))
+    show(found)
+    return found
+
+
+def show(found: Values) -> None:
+    """A row an allocation."""
+    table(
+        f"Top-1 in percent, {KIND} weights, sensitivity {MEASURE}",
+        ["network", "rounding", "widths", "budget", "bits", "bytes", "top-1", "lost"],
+        [
+            [
+                name,
+                rounding,
+                level,
+                f"{budget:g}",
+                f"{found[f'{label}.bits']:.3f}",
+                int(found[f"{label}.bytes"]),
+                f"{found[f'{label}.top1']:.2f}",
+                f"{found[f'{name}.float'] - found[f'{label}.top1']:.2f}",
+            ]
+            for name, rounding, level, budget in rows()
+            for label in [key(name, rounding, level, budget)]
+        ],
+        left=3,
+    )
+
+
+if __name__ == "__main__":
+    main(prog_name="python -m benchmarks.allocation")
