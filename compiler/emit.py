@@ -71,7 +71,12 @@ class Emitter:
         self.parameters: list[np.ndarray] = []
         self.written: dict[tuple[int, ...], int] = {}
         self.shifts: dict[int, int] = {}
-        self.append(Opcode.CHECK, {"version": VERSION, "fingerprint": architecture.fingerprint})
+        self.append(Opcode.CHECK, self.check(0))
+
+    def check(self, length: int) -> dict[str, int]:
+        """Fields of ``CHECK`` for a program of so many instructions, where the machine asks."""
+        fingerprint = self.architecture.fingerprint
+        return {"version": VERSION, "fingerprint": fingerprint, "length": length}
 
     def begin(self, name: str, owner: int) -> None:
         """What follows belongs to this layer."""

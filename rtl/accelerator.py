@@ -1,6 +1,6 @@
 """The machine: an engine in its shell, behind the host port."""
 
-from amaranth.hdl import Module, ResetInserter, Signal, Value, signed
+from amaranth.hdl import Cat, Module, ResetInserter, Signal, Value, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -8,7 +8,10 @@ from rtl import engines
 from rtl.accumulate import Accumulator
 from rtl.activations import ActivationFetch
 from rtl.architecture import Architecture
+from rtl.axi.signatures import Axi
 from rtl.counters import COUNTED
+from rtl.dma.control import CHANNELS
+from rtl.dma.engine import Dma
 from rtl.features import FeatureMemory
 from rtl.host import HostBus, HostPort
 from rtl.isa import LEVELS, Nest, Path
@@ -56,10 +59,14 @@ def blocks(arch: Architecture, family: str | None = None) -> dict[str, tuple[typ
                 sizes.instruction_words,
                 arch.fingerprint,
                 arch.splits,
+                arch.channels,
             ),
         ),
         **nests,
-        "features": (FeatureMemory, (lanes * bits, sizes.feature_words, groups, vector_words)),
+        "features": (
+            FeatureMemory,
+            (lanes * bits, sizes.feature_words, groups, vector_words, 1, bool(arch.external)),
+        ),
         "fetch": (ActivationFetch, (groups, vector_words, lanes, bits, features)),
         "weights": (Store, (config.weight_bits, sizes.weight_words, False)),
         "engine": (engines.find(arch.engine), (config, family)),
@@ -103,12 +110,16 @@ class Accelerator(wiring.Component):
     bus : In(HostBus)
     irq : Out(1)
         See :class:`HostPort`.
+    axi_0, axi_1 : Out(Axi)
+        Ports to external memory, of a machine that has it.
     """
 
     def __init__(self, architecture: Architecture, family: str | None = None) -> None:
         self.architecture = architecture
         self.family = family
-        super().__init__({"bus": In(HostBus()), "irq": Out(1)})
+        channels = architecture.channels
+        ports = {f"axi_{n}": Out(Axi(channels.axi)) for n in range(CHANNELS)} if channels else {}
+        super().__init__({"bus": In(HostBus()), "irq": Out(1), **ports})
 
     def elaborate(self, platform) -> Module:
         m = Module()
@@ -133,15 +144,19 @@ class Accelerator(wiring.Component):
             Region.PARAMETERS: parts["parameters"],
             Region.FEATURES: parts["features"],
         }
-        sizes = {
-            region: (len(part.host.address), len(part.host.write_data))
-            for region, part in regions.items()
-        }
+        sizes = {}
+        for region, part in regions.items():
+            shared = arch.external and region is Region.FEATURES
+            address = part.host.read_address if shared else part.host.address
+            sizes[region] = len(address), len(part.host.write_data)
         counted = COUNTED if arch.splits else ()
         m.submodules.host = host = HostPort(sizes, arch.fingerprint, counted)
-        for region, part in regions.items():
-            wiring.connect(m, getattr(host, region.name.lower()), part.host)
-        wiring.connect(m, wiring.flipped(self.bus), host.bus)
+        if arch.external:
+            self.connect_channels(m, parts, regions, host, stop)
+        else:
+            for region, part in regions.items():
+                wiring.connect(m, getattr(host, region.name.lower()), part.host)
+            wiring.connect(m, wiring.flipped(self.bus), host.bus)
         m.d.comb += [
             self.irq.eq(host.irq),
             stop.eq(host.control[Control.STOP.bit_length() - 1]),
@@ -159,6 +174,42 @@ class Accelerator(wiring.Component):
             split.connect_counters(m, parts, nests, clear)
             m.d.comb += host.counts.eq(parts["counters"].counts)
         return m
+
+    def connect_channels(
+        self, m: Module, parts: dict, regions: dict, host: HostPort, stop: Signal
+    ) -> None:
+        """The channels between host port and memories, at the host's bus, and the program's orders.
+
+        A stop resets them in their own way: what is under way on their ports is finished.
+        """
+        sequencer, features = parts["sequencer"], parts["features"]
+        m.submodules.dma = dma = Dma(self.architecture.channels)
+        for region, part in regions.items():
+            name = region.name.lower()
+            wiring.connect(m, getattr(host, name), getattr(dma, f"host_{name}"))
+            wiring.connect(m, getattr(dma, f"memory_{name}"), part.host)
+        for bus in (host.bus, dma.bus):
+            m.d.comb += [
+                bus.address.eq(self.bus.address),
+                bus.write.eq(self.bus.write),
+                bus.write_data.eq(self.bus.write_data),
+                bus.read.eq(self.bus.read),
+            ]
+        for n in range(CHANNELS):
+            port = f"axi_{n}"
+            wiring.connect(m, getattr(dma, port), wiring.flipped(getattr(self, port)))
+        wiring.connect(m, sequencer.transfer, dma.transfer)
+        ended = Cat(dma.ended_0, dma.ended_1)
+        m.d.comb += [
+            self.bus.read_data.eq(host.bus.read_data | dma.bus.read_data),
+            self.bus.read_valid.eq(host.bus.read_valid),
+            dma.reset.eq(stop),
+            dma.machine_writes.eq(parts["writeback"].write),
+            dma.machine_reads.eq(features.reads),
+            sequencer.ended.eq(ended),
+            sequencer.failed.eq(dma.error_0.any() | dma.error_1.any()),
+            sequencer.moved.eq(ended.any() | parts["writeback"].write),
+        ]
 
     def connect_control(self, m: Module, sequencer: Sequencer, nests: dict[Nest, LoopNest]) -> None:
         """Settings and start of the nests; a run ends with the last step of its output's."""

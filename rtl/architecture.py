@@ -10,10 +10,12 @@ from typing import Any
 
 from quant.errors import NoMulError
 from rtl import engines
-from rtl.isa import VERSION
+from rtl.axi.signatures import AxiConfig
+from rtl.dma.transfer import DmaConfig
+from rtl.isa import INSTRUCTION_BITS, VERSION
 from rtl.packing import pieces
 from rtl.post import PostProcess, parameter_word
-from rtl.registers import REGION_SHIFT
+from rtl.registers import REGION_SHIFT, Region
 from rtl.split.parts import PARTS
 from rtl.split.post import SplitPost
 from rtl.split.requantize import block_parameters
@@ -168,6 +170,10 @@ class Architecture:
                 f"queue_words = {self.memory.queue_words}: must be more than "
                 f"{self.words_under_way + 1}, for the words that are under way"
             )
+        if self.external is not None:
+            if self.splits:
+                raise ValueError("external: codes that split stay on chip; leave it out")
+            assert self.channels  # checks itself
         # The host reaches every piece of a word at an address below the region's bits.
         for field, bits in (
             ("feature_words", self.lanes * self.activation_bits),
@@ -205,6 +211,21 @@ class Architecture:
         if self.splits:
             return block_parameters(self.accumulator_bits // PARTS, self.lanes).size
         return parameter_word(self.accumulator_bits, self.lanes).size
+
+    @property
+    def channels(self) -> DmaConfig | None:
+        """Channels to external memory, of a machine that has it."""
+        if self.external is None:
+            return None
+        sizes = self.memory
+        regions = (
+            (Region.INSTRUCTIONS, sizes.instruction_words, INSTRUCTION_BITS),
+            (Region.WEIGHTS, sizes.weight_words, self.engine_config.weight_bits),
+            (Region.PARAMETERS, sizes.parameter_words, self.parameter_bits),
+            (Region.FEATURES, sizes.feature_words, self.lanes * self.activation_bits),
+        )
+        axi = AxiConfig(burst=self.external.burst, outstanding=self.external.outstanding)
+        return DmaConfig(axi, regions, queue=self.external.queue)
 
     @property
     def post_latency(self) -> int:

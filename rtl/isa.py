@@ -36,7 +36,7 @@ __all__ = [
     "opcodes",
 ]
 
-VERSION = 2
+VERSION = 3
 INSTRUCTION_BITS = 64
 OPCODE_BITS = 6
 MAX_PASSES = 16
@@ -127,11 +127,14 @@ VECTOR_STEP = signed(13)
 CODE = signed(18)
 WIDE_CODE = signed(33)
 SHIFT = unsigned(5)
+LENGTH = unsigned(18)
+TRANSFERS = unsigned(24)
 
 LAYOUTS: dict[Opcode, data.StructLayout] = {
     Opcode.HALT: data.StructLayout({}),
-    # Must come first: the instruction set and the machine that the program was made for.
-    Opcode.CHECK: data.StructLayout({"version": 8, "fingerprint": 32}),
+    # Must come first: the instruction set and the machine that the program was made for, and how
+    # many instructions it has, which machines with external memory look at.
+    Opcode.CHECK: data.StructLayout({"version": 8, "fingerprint": 32, "length": LENGTH}),
     # Iterations minus one of a level, and what is added to the address when the level advances
     # (all levels below it having returned to their first iteration).
     Opcode.LOOP: data.StructLayout({"nest": Nest, "level": 3, "last": COUNT, "step": ADDRESS_STEP}),
@@ -194,13 +197,13 @@ LAYOUTS: dict[Opcode, data.StructLayout] = {
     # `rows` rows of `words` words each: between the buffer from beat `offset` on, rows
     # `memory_stride` beats apart, and the region from word `address` on, rows `address_stride`
     # words apart. `store`: towards external memory. See rtl.dma.transfer.
-    Opcode.TARGET: data.StructLayout({"buffer": 4, "offset": 32}),
+    Opcode.TARGET: data.StructLayout({"buffer": 4, "offset": 29}),
     Opcode.SHAPE: data.StructLayout({"rows": 16, "memory_stride": 24, "address_stride": 16}),
     Opcode.MOVE: data.StructLayout(
         {"channel": 1, "store": 1, "region": 3, "address": ADDRESS, "words": COUNT}
     ),
     # What follows waits; transfers are counted since the start of the program.
-    Opcode.WAIT: data.StructLayout({"what": Waited, "count": 24}),
+    Opcode.WAIT: data.StructLayout({"what": Waited, "count": TRANSFERS}),
 }
 
 _PLAIN = (Opcode.POST, Opcode.RANGE)

@@ -79,3 +79,6 @@ class Error(IntEnum):
     # Of machines whose codes split:
     ILLEGAL_WIDTH = 6  # none, or one of a tensor that is wider than the run's
     ILLEGAL_OPERATION = 7  # none, or stochastic rounding without a seed
+    # Of machines with external memory:
+    TRANSFER = 8  # a channel stopped; its own register says why
+    STUCK = 9  # nothing has happened for long: a run or a wait that cannot end

@@ -1,12 +1,16 @@
 """The sequencer: fetches instructions, keeps the settings, starts one run after the other."""
 
-from amaranth.hdl import Cat, Module, Mux, Signal, Value, unsigned
-from amaranth.lib import data, memory, wiring
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, unsigned
+from amaranth.lib import data, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from rtl.dma.engine import chosen_layout
+from rtl.dma.orders import Orders
+from rtl.dma.transfer import DmaConfig
 from rtl.isa import (
     INSTRUCTION_BITS,
     LAYOUTS,
+    LENGTH,
     LEVELS,
     MAX_PASSES,
     OPCODE_BITS,
@@ -15,6 +19,7 @@ from rtl.isa import (
     Opcode,
     Operation,
     Path,
+    Waited,
     opcodes,
 )
 from rtl.nest import nest_settings
@@ -33,6 +38,9 @@ FAULTS = (
     Error.NO_SUCH_LEVEL,
 )
 """What an instruction may be refused for; of several the first is told."""
+
+PATIENCE = (1 << 20) - 1
+"""Cycles in which nothing happens until a program counts as stuck."""
 
 SPLIT_FAULTS = (*FAULTS, Error.ILLEGAL_WIDTH, Error.ILLEGAL_OPERATION)
 """The same of a machine whose codes split."""
@@ -98,6 +106,9 @@ class Sequencer(wiring.Component):
         What ``CHECK`` compares with.
     splits : bool
         Whether the machine's codes split, which decides what opcodes it knows.
+    channels : DmaConfig, optional
+        Of a machine with external memory, whose programs may be longer than the memory: its
+        addresses repeat.
 
     Members
     -------
@@ -111,6 +122,10 @@ class Sequencer(wiring.Component):
         High in the last cycle of a run.
     host : In(HostAccess)
         To the instruction memory.
+    transfer : Out(stream of chosen_layout), ended : In(2)
+        With channels: see :class:`~rtl.dma.orders.Orders`.
+    failed : In(1), moved : In(1)
+        With channels: one has stopped; something has come or gone in this cycle.
     """
 
     def __init__(
@@ -120,13 +135,24 @@ class Sequencer(wiring.Component):
         instruction_words: int,
         fingerprint: int,
         splits: bool = False,
+        channels: DmaConfig | None = None,
     ) -> None:
         self.splits = splits
-        self.opcodes = opcodes(splits)
+        self.channels = channels
+        self.opcodes = opcodes(splits, channels is not None)
         self.nests = address_bits
         self.instruction_words = instruction_words
         self.fingerprint = fingerprint
-        self.pc_bits = (instruction_words - 1).bit_length()
+        address_width = (instruction_words - 1).bit_length()
+        self.pc_bits = LENGTH.width + 1 if channels else address_width
+        outside = {}
+        if channels:
+            outside = {
+                "transfer": Out(stream.Signature(chosen_layout(channels))),
+                "ended": In(2),
+                "failed": In(1),
+                "moved": In(1),
+            }
         super().__init__(
             {
                 "control": In(3),
@@ -139,7 +165,8 @@ class Sequencer(wiring.Component):
                 "settings": Out(run_settings(address_bits, shift_bits, splits)),
                 "start": Out(1),
                 "done": In(1),
-                "host": In(HostAccess(self.pc_bits, INSTRUCTION_BITS)),
+                "host": In(HostAccess(address_width, INSTRUCTION_BITS)),
+                **outside,
             }
         )
 
@@ -184,7 +211,8 @@ class Sequencer(wiring.Component):
         kind = data.View(kinds, Signal(kinds, reset_less=True))
         known_faults = SPLIT_FAULTS if self.splits else FAULTS
         faults = Signal(len(known_faults), reset_less=True)
-        following_faults = self.faults(read.data, first, fetch_pc == 0)
+        behind_last = Const(0) if self.channels else fetch_pc == 0
+        following_faults = self.faults(read.data, first, behind_last)
         with m.If(running & take):
             m.d.sync += [
                 decoded.eq(fetched),
@@ -198,6 +226,11 @@ class Sequencer(wiring.Component):
 
         # Execute. Runs and pauses lie many cycles apart, so the comparison may be two cycles late.
         busy, pause, reached = Signal(), Signal(), Signal()
+        # What holds an instruction besides, with channels.
+        held: Value = Const(0)
+        if self.channels:
+            m.submodules.orders = orders = Orders(self.channels)
+            held = self.held(m, orders, kind, word, busy, ~take)
         run, halt = kind.RUN, kind.HALT
         parts = [slice(at, at + 4) for at in range(0, len(self.runs), 4)]
         same, some = Signal(len(parts)), Signal(len(parts))
@@ -208,7 +241,7 @@ class Sequencer(wiring.Component):
         ]
         m.d.comb += [
             pause.eq((run | halt) & ~busy & reached),
-            execute.eq(decoded & ~bad.any() & ~halt & (~run | (~busy & ~reached))),
+            execute.eq(decoded & ~bad.any() & ~halt & ~held & (~run | (~busy & ~reached))),
         ]
         with m.If(self.done):
             m.d.sync += busy.eq(0)
@@ -251,6 +284,12 @@ class Sequencer(wiring.Component):
                 self.settings.signed.eq(fields[Opcode.RUN].signed),
             ]
 
+        if self.channels:
+            self.connect_orders(m, orders, written, fields)
+            for error, wrong in self.troubles(m, decoded, execute, busy, written, fields):
+                with m.If(running & wrong):
+                    m.d.sync += [*enter(State.FAILED), self.error.eq(error)]
+
         start = self.control[Control.START.bit_length() - 1]
         resume = self.control[Control.RESUME.bit_length() - 1]
         with m.If(start & ~running):
@@ -274,6 +313,63 @@ class Sequencer(wiring.Component):
                 fetched.eq(0),
             ]
         return m
+
+    def held(
+        self, m: Module, orders: Orders, kind, word: Value, busy: Value, same: Value
+    ) -> Signal:
+        """Whether ``MOVE`` or ``WAIT`` has to wait.
+
+        ``same``: the next cycle's instruction is this one's.
+        """
+        # What the orders have said is of this instruction if it was there in the last cycle too.
+        settled, held = Signal(), Signal()
+        m.d.sync += settled.eq(same)
+        wait = fields_of(word, self.opcodes)[Opcode.WAIT]
+        m.d.comb += [
+            orders.wait.eq(wait),
+            held.eq(
+                (kind.MOVE & ~orders.room)
+                | (kind.WAIT & Mux(wait.what == Waited.RUNS, busy, ~(settled & orders.reached)))
+            ),
+        ]
+        return held
+
+    def connect_orders(self, m: Module, orders: Orders, written, fields) -> None:
+        """What instructions that took effect tell the channels."""
+        start = self.control[Control.START.bit_length() - 1]
+        wiring.connect(m, orders.transfer, wiring.flipped(self.transfer))
+        m.d.comb += [
+            orders.clear.eq(start),
+            orders.ended.eq(self.ended),
+            orders.target.eq(fields[Opcode.TARGET]),
+            orders.shape.eq(fields[Opcode.SHAPE]),
+            orders.move.eq(fields[Opcode.MOVE]),
+            orders.set_target.eq(written.TARGET),
+            orders.set_shape.eq(written.SHAPE),
+            orders.push.eq(written.MOVE),
+        ]
+
+    def troubles(
+        self, m: Module, decoded: Value, execute: Value, busy: Value, written, fields
+    ) -> list[tuple[Error, Value]]:
+        """What stops a program besides its instructions, the gravest last."""
+        length = Signal(LENGTH, init=-1)
+        beyond = Signal()
+        m.d.sync += beyond.eq(self.pc >= length)
+        with m.If(written.CHECK):
+            m.d.sync += length.eq(fields[Opcode.CHECK].length)
+        with m.If(self.control[Control.START.bit_length() - 1]):
+            m.d.sync += [length.eq(-1), beyond.eq(0)]
+        quiet = Signal(PATIENCE.bit_length())
+        with m.If(~decoded | execute | self.done | self.moved):
+            m.d.sync += quiet.eq(0)
+        with m.Else():
+            m.d.sync += quiet.eq(quiet + 1)
+        return [
+            (Error.NO_HALT, decoded & beyond & ~busy),
+            (Error.TRANSFER, decoded & self.failed & ~busy),
+            (Error.STUCK, quiet[-1]),
+        ]
 
     def faults(self, word: Value, first: Value, behind_last: Value) -> Value:
         """What is wrong with an instruction, a bit for each fault.

@@ -6,6 +6,7 @@ for later ones waits for as many more.
 """
 
 from compiler.tiling.transfers import Buffer
+from quant.errors import NoMulError
 from rtl.isa import Instruction, Opcode, Waited, decode, encode
 from rtl.registers import Region
 
@@ -21,10 +22,10 @@ def paged(words: list[int], memory_words: int) -> list[int]:
     """The program for a memory of so many instructions: itself where it fits.
 
     What a host loads before the start are the first ``memory_words``. Else a multiple of half of
-    them, with ``HALT`` behind the last instruction.
+    them, with ``HALT`` from the last instruction on.
     """
     if len(words) <= memory_words:
-        return words
+        return measured(words)
     half = memory_words // 2
     result: list[int] = []
     extra = 0
@@ -48,8 +49,21 @@ def paged(words: list[int], memory_words: int) -> list[int]:
         if instruction.opcode in (Opcode.TARGET, Opcode.SHAPE):
             own[instruction.opcode] = word
         result.append(shifted(instruction, word, extra))
-    missing = -len(result) % half
-    return result + [encode(Opcode.HALT)] * missing
+    # All that is fetched is there, also behind the last instruction.
+    missing = (len(result) // half + 2) * half - len(result)
+    return measured(result + [encode(Opcode.HALT)] * missing)
+
+
+def measured(words: list[int]) -> list[int]:
+    """The same with its length in ``CHECK``.
+
+    Errors: :class:`NoMulError` for a program that is too long.
+    """
+    fields = decode(words[0]).fields
+    try:
+        return [encode(Opcode.CHECK, **fields | {"length": len(words)}), *words[1:]]
+    except ValueError as error:
+        raise NoMulError(f"the program is too long: {error}; use a smaller network") from None
 
 
 def fetch(place: int, half: int) -> list[int]:

@@ -6,7 +6,7 @@ from rtl.engines.shift_gemm import ShiftGemm
 from rtl.isa import VERSION, Nest, Opcode, Path, encode
 
 TINY = load_architecture("tiny")
-CHECK = encode(Opcode.CHECK, version=VERSION, fingerprint=TINY.fingerprint)
+CHECK = encode(Opcode.CHECK, version=VERSION, fingerprint=TINY.fingerprint, length=0)
 HALT = encode(Opcode.HALT)
 RUN = encode(Opcode.RUN, path=Path.BYPASS, signed=0, layer=3)
 
@@ -40,8 +40,11 @@ def test_settings_persist_between_runs():
         ([HALT], "instruction 0 is HALT; a program begins with CHECK"),
         ([CHECK], "instruction 0 is the last one and no HALT"),
         ([CHECK, 63], "instruction 1: 0x3f has no known opcode"),
-        ([encode(Opcode.CHECK, version=99, fingerprint=0)], "instruction set 99"),
-        ([encode(Opcode.CHECK, version=VERSION, fingerprint=1)], "is for machine 0x00000001"),
+        ([encode(Opcode.CHECK, version=99, fingerprint=0, length=0)], "instruction set 99"),
+        (
+            [encode(Opcode.CHECK, version=VERSION, fingerprint=1, length=0)],
+            "is for machine 0x00000001",
+        ),
         (
             [CHECK, encode(Opcode.LOOP, nest=Nest.PARAMETER, level=4, last=0, step=0)],
             "PARAMETER has no level 4",

@@ -51,7 +51,7 @@ HALT = encode(Opcode.HALT)
 
 
 def check(arch):
-    return encode(Opcode.CHECK, version=VERSION, fingerprint=arch.fingerprint)
+    return encode(Opcode.CHECK, version=VERSION, fingerprint=arch.fingerprint, length=0)
 
 
 class Host:

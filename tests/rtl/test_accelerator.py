@@ -146,7 +146,9 @@ def test_stop_and_start_again(after):
 def test_identity_and_refusal():
     host = Host()
     assert host.model.read(0, 3).tolist() == [ID, VERSION, ARCH.fingerprint]
-    host.load([encode(Opcode.CHECK, version=VERSION, fingerprint=ARCH.fingerprint ^ 1), HALT])
+    host.load(
+        [encode(Opcode.CHECK, version=VERSION, fingerprint=ARCH.fingerprint ^ 1, length=0), HALT]
+    )
     assert host.start()[:2] == (State.FAILED, Error.WRONG_MACHINE)
     assert host.get(Register.PC) == 0
     host.load([check(ARCH), HALT])

@@ -98,7 +98,7 @@ def test_unknown_opcodes(opcode):
             "run     path=bypass signed=1 layer=7",
         ),
         (
-            encode(Opcode.CHECK, version=2, fingerprint=0xABCD),
+            encode(Opcode.CHECK, version=2, fingerprint=0xABCD, length=0),
             "check   version=2 fingerprint=0xabcd",
         ),
         (

@@ -26,7 +26,7 @@ SHIFT_BITS = 3
 WORDS = 64
 FINGERPRINT = 0xCAFE1234
 
-CHECK = encode(Opcode.CHECK, version=VERSION, fingerprint=FINGERPRINT)
+CHECK = encode(Opcode.CHECK, version=VERSION, fingerprint=FINGERPRINT, length=0)
 HALT = encode(Opcode.HALT)
 
 
@@ -266,15 +266,15 @@ FAILURES = {
     "opcode 13": ([CHECK, 13], Error.ILLEGAL_OPCODE),
     "opcode 63": ([CHECK, run(), 2**64 - 1], Error.ILLEGAL_OPCODE),
     "version": (
-        [encode(Opcode.CHECK, version=VERSION + 1, fingerprint=FINGERPRINT)],
+        [encode(Opcode.CHECK, version=VERSION + 1, fingerprint=FINGERPRINT, length=0)],
         Error.WRONG_VERSION,
     ),
     "fingerprint": (
-        [encode(Opcode.CHECK, version=VERSION, fingerprint=FINGERPRINT ^ 1 << 31)],
+        [encode(Opcode.CHECK, version=VERSION, fingerprint=FINGERPRINT ^ 1 << 31, length=0)],
         Error.WRONG_MACHINE,
     ),
     "later fingerprint": (
-        [CHECK, run(), encode(Opcode.CHECK, version=VERSION, fingerprint=0)],
+        [CHECK, run(), encode(Opcode.CHECK, version=VERSION, fingerprint=0, length=0)],
         Error.WRONG_MACHINE,
     ),
     **{

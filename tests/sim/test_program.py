@@ -324,7 +324,7 @@ def test_a_shift_that_the_machine_has_not():
 def test_program_of_another_machine():
     other = dataclasses.replace(TINY, accumulator_bits=30)
     words = small_program().instructions.copy()
-    words[0] = encode(Opcode.CHECK, version=VERSION, fingerprint=other.fingerprint)
+    words[0] = encode(Opcode.CHECK, version=VERSION, fingerprint=other.fingerprint, length=0)
     program = dataclasses.replace(small_program(), instructions=words)
     with pytest.raises(ProgramError, match="the program is for machine"):
         run_changed(program)
