@@ -139,20 +139,20 @@ def engine_run(config: MultiwidthConfig, plan: Plan, tile: Tile, parts: int) -> 
     row_words = tensor.stored[2] * pitch
     rows = tile.rows // parts
     across, down = stride[1] * pitch, stride[0] * row_words
-    positions_levels = (
+    inner: tuple[Level, ...] = (
         Level(tile.columns, across, column=across),
         Level(rows, down, row=stride[0]),
     )
     of_word, *steps = reading.levels
-    outer = (
+    outer: tuple[Level, ...] = (
         Level(parts, rows * down, row=rows * stride[0]),
         Level(tile.blocks, reads.stride, column=reads.stride),
     )
     if plan.kept and of_word.count > 1:
-        inner = looping(*positions_levels, *steps)
+        inner = looping(*inner, *steps)
         inner = (*inner, *[Level(1)] * (INNER - 1 - len(inner)))
     else:
-        inner, outer = positions_levels, (*steps, *outer)
+        outer = (*steps, *outer)
     row = tile.row * stride[0] - window.padding[0]
     column = (tile.column * stride[1] - window.padding[1]) * pitch + reads.first
     positions = rows * tile.columns
