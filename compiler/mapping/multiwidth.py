@@ -2,10 +2,10 @@
 
 Loops, inner to outer: word of sums in a row, row, part of the words of inputs, reduction step, part
 of the map, group of blocks; where a tile of weights serves all steps, these come before the parts.
-The level of the parts is level 2 of the nest ACTIVATION, whose index tells packed load which code of
-each field is broadcast. Parts that hold no channel are left out. A convolution's output is seen at
-the width of its run, so a block of it is ``lanes * parts`` channels; its input has a width of its
-own.
+The level of the parts is level 2 of the nest ACTIVATION, whose index tells packed load which code
+of each field is broadcast. Parts that hold no channel are left out. A convolution's output is seen
+at the width of its run, so a block of it is ``lanes * parts`` channels; its input has a width of
+its own.
 """
 
 import dataclasses
