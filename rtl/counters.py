@@ -33,9 +33,14 @@ class AccessCounters(wiring.Component):
 
     latency = 2
 
-    clear: In(1)
-    events: In(len(COUNTED))
-    counts: Out(data.ArrayLayout(32, len(COUNTED)))
+    def __init__(self) -> None:
+        super().__init__(
+            {
+                "clear": In(1),
+                "events": In(len(COUNTED)),
+                "counts": Out(data.ArrayLayout(32, len(COUNTED))),
+            }
+        )
 
     def elaborate(self, platform) -> Module:
         m = Module()

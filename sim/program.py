@@ -117,7 +117,7 @@ class ProgramSimulator:
         """Run some images side by side."""
         arch, program = self.architecture, self.program
         shape = (len(codes), arch.memory.feature_words, arch.lanes)
-        self.features = np.zeros(shape, self.WORD)
+        self.features: np.ndarray = np.zeros(shape, self.WORD)
         tensor = program.input
         here = slice(tensor.address, tensor.address + tensor.words)
         self.features[:, here] = self.to_words(tensor, codes)

@@ -71,10 +71,6 @@ class Columns(Protocol):
         """Groups of columns, each with a vector of its own."""
 
     @property
-    def column_lanes(self) -> int:
-        """Lanes of a column."""
-
-    @property
     def latency(self) -> int:
         """Cycles from a vector to its sums."""
 

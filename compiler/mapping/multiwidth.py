@@ -2,10 +2,10 @@
 
 Loops, inner to outer: word of sums in a row, row, part of the words of inputs, reduction step, part
 of the map, group of blocks; where a tile of weights serves all steps, these come before the parts.
-The level of the parts is level 2 of the nest ACTIVATION, whose index tells packed load which code of
-each field is broadcast. Parts that hold no channel are left out. A convolution's output is seen at
-the width of its run, so a block of it is ``lanes * parts`` channels; its input has a width of its
-own.
+The level of the parts is level 2 of the nest ACTIVATION, whose index tells packed load which code
+of each field is broadcast. Parts that hold no channel are left out. A convolution's output is seen
+at the width of its run, so a block of it is ``lanes * parts`` channels; its input has a width of
+its own.
 """
 
 import dataclasses
@@ -145,20 +145,20 @@ def engine_run(config: MultiwidthConfig, plan: Plan, tile: Tile, parts: int) -> 
     row_words = tensor.stored[2] * pitch
     rows = tile.rows // parts
     across, down = stride[1] * pitch, stride[0] * row_words
-    positions_levels = (
+    inner: tuple[Level, ...] = (
         Level(tile.columns, across, column=across),
         Level(rows, down, row=stride[0]),
     )
     of_word, *steps = reading.levels
-    outer = (
+    outer: tuple[Level, ...] = (
         Level(parts, rows * down, row=rows * stride[0]),
         Level(tile.blocks, reads.stride, column=reads.stride),
     )
     if plan.kept and of_word.count > 1:
-        inner = looping(*positions_levels, *steps)
+        inner = looping(*inner, *steps)
         inner = (*inner, *[Level(1)] * (INNER - 1 - len(inner)))
     else:
-        inner, outer = positions_levels, (*steps, *outer)
+        outer = (*steps, *outer)
     row = tile.row * stride[0] - window.padding[0]
     column = (tile.column * stride[1] - window.padding[1]) * pitch + reads.first
     positions = rows * tile.columns

@@ -96,9 +96,9 @@ class Multiwidth(wiring.Component):
 
     For the vector ``a`` of N codes, one of each field of a feature word, and the loaded tile ``w``
     of ``N x N`` fields of weights, ``sums[o][p] = Σ_i a[i] * w[o][i][p]`` for the
-    ``s = 32 / width`` parts p of output field o. So ``N * N * s`` products are made in a cycle, and a feature word of
-    ``N * s'`` codes takes ``s'`` vectors. Products are whole; at 32 bits sums count modulo
-    ``2**64``.
+    ``s = 32 / width`` parts p of output field o. So ``N * N * s`` products are made in a cycle, and
+    a feature word of ``N * s'`` codes takes ``s'`` vectors. Products are whole; at 32 bits sums
+    count modulo ``2**64``.
 
     A tile is N weight words, output field 0 first. How tiles follow each other says
     :func:`~rtl.tile_control.tile_control`.

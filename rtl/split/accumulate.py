@@ -28,5 +28,5 @@ class SplitAccumulator(Accumulator):
 
     def total(self, m: Module, first: Value, second: Value, name: str) -> Value:
         place = self.bits // PARTS
-        places = ([field[at * place :][:place] for at in range(PARTS)] for field in (first, second))
-        return Cat(*split_sum(m, *places, joins(self.width), name))
+        a, b = ([field[at * place :][:place] for at in range(PARTS)] for field in (first, second))
+        return Cat(*split_sum(m, a, b, joins(self.width), name))

@@ -145,7 +145,8 @@ class SplitColumn(wiring.Component):
         """A level of the tree of the packed sums, whose two places join but at 8 bits."""
         result = []
         for index in range(0, len(pairs), 2):
-            total = split_sum(m, *pairs[index : index + 2], [joined], f"{name}_{index}_chain")
+            first, second = pairs[index : index + 2]
+            total = split_sum(m, first, second, [joined], f"{name}_{index}_chain")
             low, high = (
                 Signal(len(part), name=f"{name}_{index}_{which}", reset_less=True)
                 for which, part in zip(("low", "high"), total)

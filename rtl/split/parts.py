@@ -1,8 +1,14 @@
 """Parts of fields: how many there are at a width, and where they stand."""
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 from amaranth.hdl import Cat, Mux, Value
-from amaranth.lib import enum
+
+if TYPE_CHECKING:  # type checkers do not follow the metaclass of Amaranth's enumerations
+    import enum
+else:
+    from amaranth.lib import enum
 
 __all__ = [
     "FIELD",

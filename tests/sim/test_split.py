@@ -1,12 +1,19 @@
 """Networks on machines whose codes split: program simulator, and compiled RTL."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
 from compiler.accesses import accesses
 from compiler.compile import compile
+from compiler.settings import ProgramError
 from nomul.engines import simulated_machine
+from quant.errors import NoMulError
 from quant.reference import run_reference
+from rtl.isa import LAYOUTS, OPCODE_BITS, Opcode, encode
+from rtl.registers import REGION_SHIFT, Control, Region, State
+from sim.simulators import program_simulator
 from tests.machines import split_machine
 from tests.random_networks import random_codes, random_network
 from tests.sim.test_program import assert_equal_at_every_layer
@@ -37,11 +44,13 @@ def test_mixed_widths_and_stochastic_rounding(seed, index):
     assert_equal_at_every_layer(graph, MACHINES[index], codes)
 
 
+MACHINE = split_machine(queue_words=32, feature_words=4096, weight_words=8192)
+
+
 @pytest.mark.parametrize("bits", [8, 16, 30, 0])
 def test_rtl(bits):
     graph = random_network(bits, bits=bits or 8, mixed=() if bits else MIXED, stochastic=True)
-    machine = split_machine(queue_words=32, feature_words=4096, weight_words=8192)
-    program = compile(graph, machine)
+    program = compile(graph, MACHINE)
     codes = random_codes(graph, 2, np.random.default_rng(0))
     simulated = simulated_machine(program)
     expected = run_reference(graph, codes)
@@ -53,6 +62,38 @@ def test_rtl(bits):
         outputs, cycles = simulated.trace(image, check)
         assert np.array_equal(outputs, expected[graph.output][number])
         assert cycles == program.cycles
-        counted = accesses(machine, program.instructions.tolist())
+        counted = accesses(MACHINE, program.instructions.tolist())
         assert {register: simulated.get(register) for register in counted} == counted
         assert min(counted.values()) > 0 or bits
+
+
+ILLEGAL = {
+    "ILLEGAL_WIDTH": {"run": 0, "activation": 1, "residual": 0, "output": 0, "operation": 0},
+    "ILLEGAL_OPERATION": {"run": 2, "activation": 2, "residual": 2, "output": 2, "operation": 0},
+}
+
+
+@pytest.mark.parametrize("name, fields", ILLEGAL.items(), ids=ILLEGAL)
+def test_rtl_stops_at_what_is_illegal_and_writes_nothing(name, fields):
+    """In front of every run: the program simulator refuses it, the machine leaves its memory."""
+    graph = random_network(8, bits=8, stochastic=True)
+    program = compile(graph, MACHINE)
+    word = encode(Opcode.WIDTHS, **fields)
+    if name == "ILLEGAL_OPERATION":
+        # No field of the encoder holds it.
+        word |= 4 << OPCODE_BITS + LAYOUTS[Opcode.WIDTHS]["operation"].offset
+    code = program.instructions.tolist()
+    first = next(at for at, each in enumerate(code) if each & 63 == Opcode.RUN.value)
+    broken = np.array([*code[:first], word, *code[first:]], np.uint64)
+    program = dataclasses.replace(program, instructions=broken)
+    image = random_codes(graph, 1, np.random.default_rng(0))
+    with pytest.raises(ProgramError, match=rf"instruction {first} \(WIDTHS\): "):
+        program_simulator(program).run(image)
+    machine = simulated_machine(program)
+    before = np.random.default_rng(1).integers(0, 1 << 32, 4 * 4096).astype(np.uint32)
+    base = Region.FEATURES << REGION_SHIFT
+    machine.transport.write(base, before)
+    machine.go_on(Control.START, 0)
+    with pytest.raises(NoMulError, match=f"stopped with {name} at instruction {first};"):
+        machine.wait(State.HALTED)
+    assert np.array_equal(machine.transport.read(base, len(before)), before)

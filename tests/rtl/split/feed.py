@@ -1,11 +1,18 @@
 """Rows of inputs through a block of fixed rate."""
 
+from functools import reduce
+
 from amaranth.hdl import Module, Signal
 from amaranth.sim import Simulator
 
 from sim.bench import plain
 
 __all__ = ["feed"]
+
+
+def member(dut, name):
+    """A member, also of a stream: ``step.valid``."""
+    return reduce(getattr, name.split("."), dut)
 
 
 def feed(dut, rows, outputs, latency=0):
@@ -21,13 +28,13 @@ def feed(dut, rows, outputs, latency=0):
     found = []
 
     async def bench(ctx):
-        members = [getattr(dut, name) for name in outputs]
+        members = [member(dut, name) for name in outputs]
         for number in range(len(rows) + latency):
             if number < len(rows):
                 for name, value in rows[number].items():
-                    ctx.set(getattr(dut, name), value)
+                    ctx.set(member(dut, name), value)
             if number >= latency:
-                found.append(tuple(plain(ctx.get(member)) for member in members))
+                found.append(tuple(plain(ctx.get(shown)) for shown in members))
             await ctx.tick()
 
     simulator = Simulator(m)
