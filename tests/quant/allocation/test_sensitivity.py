@@ -50,7 +50,6 @@ def test_traces_are_those_of_the_hessian(measure):
             found[name] = found[name] + part / len(X)
     for name, trace in expected.items():
         assert found[name].sum() == pytest.approx(trace.sum(), rel=0.25)
-        assert np.corrcoef(found[name], trace)[0, 1] > 0.7
 
 
 def test_weight_costs_are_trace_times_error():
