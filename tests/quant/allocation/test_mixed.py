@@ -30,7 +30,8 @@ def test_every_channel_keeps_to_its_width():
     for name, layer in zip(names, layers, strict=True):
         for bits, weight in zip(BITS[name], layer.weight):
             values = np.abs(weight)
-            shift = (values & -values)[values > 0].min(initial=1).bit_length() - 1
+            lowest = int((values & -values)[values > 0].min(initial=1 << 30))
+            shift = lowest.bit_length() - 1
             assert any(
                 np.isin(np.ldexp(values.astype(float), -s), sizes("log", int(bits))).all()
                 for s in range(shift + 1)
