@@ -41,8 +41,8 @@ KIND, MEASURE = "log", "output"
 RESULTS = Path(__file__).parent / "results" / "allocation.json"
 INPUT_SHAPE = (3, 32, 32)
 IMAGES = 512
-RESNET50 = ((64, 1), (256, 10), (512, 13), (1024, 19), (2048, 10))
-"""Output channels, and how many convolutions and classifiers of ResNet-50 have about so many."""
+RESNET50 = {64: 7, 128: 8, 256: 16, 512: 11, 1000: 1, 1024: 7, 2048: 4}
+"""Convolutions and the classifier of ResNet-50 by their output channels."""
 
 Values = dict[str, Any]
 
@@ -144,7 +144,7 @@ def search_times() -> Values:
 def resnet50_sensitivity() -> Sensitivity:
     """Random costs of channels as many as ResNet-50's, a fourth for each further bit."""
     random = np.random.default_rng(0)
-    sizes = [count for count, layers in RESNET50 for _ in range(layers)]
+    sizes = [count for count, layers in RESNET50.items() for _ in range(layers)]
     costs_of = {
         f"layer{index}": random.lognormal(0, 1.5, (count, 1)) * 4.0 ** -np.array(WIDTHS)
         for index, count in enumerate(sizes)

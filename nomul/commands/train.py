@@ -50,7 +50,8 @@ class Pair(click.ParamType):
     "--method",
     default="float",
     show_default=True,
-    help="float, nbq: signed powers of two, or clipq: a codebook a layer (docs/training.md).",
+    help="float, nbq: signed powers of two, clipq: a codebook a layer, or mixed: the widths of an "
+    "allocation (docs/training.md).",
 )
 @click.option("--bits", type=int, help="Width of a weight, for methods that have one.")
 @click.option(

@@ -1,0 +1,1 @@
+"""Widths of weights and activations: what they cost, and which serve best within a budget."""

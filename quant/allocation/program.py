@@ -114,14 +114,14 @@ def choose(layers: Sequence[Options], limits: Sequence[float]) -> list[int]:
     one = csr_array((np.ones(len(rows)), (rows, np.arange(len(rows)))))
     # Both sides in units near 1, for the solver's tolerances.
     scale = max(float(errors.max()), 1e-30)
-    limit = np.asarray(limits, np.float64)
+    unit = costs.max(axis=0)
     found = milp(
         errors / scale,
         integrality=np.ones(len(errors)),
         bounds=Bounds(0, 1),
         constraints=[
             LinearConstraint(one, 1, 1),
-            LinearConstraint((costs / limit).T, -np.inf, 1),
+            LinearConstraint((costs / unit).T, -np.inf, np.asarray(limits) / unit),
         ],
         options={"mip_rel_gap": GAP, "time_limit": 60},
     )
