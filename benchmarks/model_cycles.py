@@ -173,11 +173,12 @@ def main(count: int | None, save: bool) -> dict[str, Any]:
         for done, architecture in enumerate(chosen):
             progress(done, len(chosen), architecture.name)
             rows += measure(architecture, progress)
+            if save:
+                # Machine by machine: compiling them all takes long.
+                RESULTS.write_text(json.dumps(rows, indent=1) + "\n")
     table(
         "Cycles", ["machine", "network", "model", "program", "RTL"], [[*r.values()] for r in rows]
     )
-    if save:
-        RESULTS.write_text(json.dumps(rows, indent=1) + "\n")
     figures = {"cycles.mismatches": mismatches(rows), "cycles.runs": len(rows)}
     if figures["cycles.mismatches"]:
         raise Unmet(f"{figures['cycles.mismatches']} predictions differ from the RTL", figures)

@@ -1,7 +1,7 @@
 """Synthesized machines that the resource model is fitted to and checked with.
 
-``python -m benchmarks.resource_points --count N`` draws N machines of all engines, synthesizes those
-that ``benchmarks/results/resource_points.json`` does not hold yet, one after another, and adds each
+``python -m benchmarks.resource_points --count N`` draws N machines of all engines, synthesizes
+those that ``benchmarks/results/resource_points.json`` does not hold yet, and adds each
 as it is done. Which machine a number stands for is fixed, and so is its use: a third of them is
 never fitted to. ``--machine NAME --family FAMILY --use USE`` adds a named one.
 """

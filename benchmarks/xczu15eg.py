@@ -167,16 +167,14 @@ def study(network: str, progress: Report) -> dict[str, Any]:
         rows: list[dict[str, Any]] = [
             {
                 "layer": work.owner,
-                "cycles": float(layer.cycles[0, 0]),
-                "compute": float(layer.compute[0, 0]),
-                "transfer": float(layer.transfer[0, 0]),
-                "bytes": float(layer.bytes[0, 0]),
-                "macs": work.macs,
+                "cycles": round(float(layer.cycles[0, 0])),
+                "bytes": round(float(layer.bytes[0, 0])),
+                "bound": "memory" if layer.transfer[0, 0] > layer.compute[0, 0] else "engine",
             }
             for work, layer in zip(works, layers.values())
         ]
         cycles = sum(row["cycles"] for row in rows)
-        limited = sum(row["cycles"] for row in rows if row["transfer"] > row["compute"])
+        limited = sum(row["cycles"] for row in rows if row["bound"] == "memory")
         found["precisions"][precision.name] = {
             "bits": None if precision.default == NATIVE else mean_bits(graph, precision),
             "milliseconds": cycles / CLOCK / 1000,
@@ -234,11 +232,7 @@ def show_layers(network: str, found: dict[str, Any]) -> None:
         [
             [
                 rows[0]["layer"],
-                *(
-                    f"{row['cycles']:,.0f} "
-                    + ("memory" if row["transfer"] > row["compute"] else "engine")
-                    for row in rows
-                ),
+                *(f"{row['cycles']:,} {row['bound']}" for row in rows),
             ]
             for rows in every
         ],
@@ -257,7 +251,7 @@ def main(networks: tuple[str, ...], layers: bool, save: bool) -> dict[str, Any]:
             results[network] = study(network, progress)
     show(results, layers)
     if save:
-        RESULTS.write_text(json.dumps(results, indent=1) + "\n")
+        RESULTS.write_text(json.dumps(results) + "\n")
     return {f"xczu15eg.{name}.latency_gain": gain(found) for name, found in results.items()}
 
 

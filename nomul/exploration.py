@@ -21,7 +21,17 @@ from quant.imagenet_shapes import IMAGENET_SHAPES, imagenet_shape
 from quant.quantized import QuantizedGraph
 from rtl.architecture import Architecture
 
-__all__ = ["EXTERNAL", "GOALS", "best_first", "confirm", "explore", "limits_of", "network_outline"]
+__all__ = [
+    "EXTERNAL",
+    "GOALS",
+    "architecture_of",
+    "best_first",
+    "confirm",
+    "copies",
+    "explore",
+    "limits_of",
+    "network_outline",
+]
 
 # Ports of 8 and of 16 bytes, bursts of 16 words; the overhead leaves 70 % of the cycles.
 EXTERNAL = {

@@ -28,6 +28,7 @@ a run of a mapping must finish the words of its tile in this order: group of blo
 import importlib
 import pkgutil
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 
@@ -193,6 +194,7 @@ class Way:
     skip_columns: int = 0
 
 
+@cache
 def find(engine: str):
     """The mapping of an engine. Errors: :class:`NoMulError` if it has none."""
     if engine not in [module.name for module in pkgutil.iter_modules(__path__)]:

@@ -16,10 +16,9 @@ from rtl.isa import SHIFT
 
 __all__ = ["Needs", "NetworkModel", "own_grid"]
 
+ANY_MEMORY = 1 << 62
 BEFORE_RUNS = 40
 """Cycles before a program's first run, nearly: instructions that set it up."""
-
-LayerKey = tuple
 
 
 @dataclass(frozen=True)
@@ -106,7 +105,8 @@ class NetworkModel:
         key = geometry(architecture)
         prepared = self.workload(architecture).prepared
         if key not in self.feature_words:
-            self.feature_words[key] = allocate(prepared.buffers(), 0).words
+            # The first plan: exchanges, which may find a smaller one, take too long here.
+            self.feature_words[key] = allocate(prepared.buffers(), ANY_MEMORY).words
         weights = parameters = 0
         for work, segments, where in self.distinct(architecture):
             if work.ways:

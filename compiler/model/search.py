@@ -1,7 +1,7 @@
 """Evaluation of very many machines: what each takes of a part and of time, and which are best."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,7 @@ __all__ = ["DMA", "Found", "Limits", "Task", "evaluate", "front"]
 
 DMA = Estimate(6000, 6000, 0, 4)
 """Allowed for transfers and control where there is an external memory: a budget, no measurement."""
+LARGEST_PARAMETERS = 1 << 16
 OBJECTIVES = ("cycles", "lut", "bram", "dsp")
 
 
@@ -135,9 +136,10 @@ def on_grid(
     grid, limits = task.grid, task.limits
     needs = model.needs(architecture)
     held = (grid.feature_words >= needs.feature_words) & (grid.weight_words >= needs.weight_words)
-    used = grid_resources(task, engine, needs.parameter_words)
-    if used is None:
+    parameters = parameter_words(needs.parameter_words)
+    if parameters > LARGEST_PARAMETERS:
         return []
+    used = grid_resources(task, architecture, parameters)
     if task.external is not None:
         for name, values in used.items():
             values += np.where(held, 0, getattr(DMA, name))
@@ -154,7 +156,7 @@ def on_grid(
         memory = {
             "feature_words": int(grid.feature_words[s]),
             "weight_words": int(grid.weight_words[s]),
-            "parameter_words": parameter_words(needs.parameter_words),
+            "parameter_words": parameters,
             "accumulator_words": int(grid.accumulators[q]),
             "queue_words": int(grid.queue_words[q]),
         }
@@ -178,9 +180,9 @@ def parameter_words(needed: int) -> int:
 
 
 def grid_resources(
-    task: Task, engine: dict[str, Any], parameters: int
-) -> dict[str, np.ndarray] | None:
-    """What each machine of the grid takes: ``[Q, S]``; None where no machine is possible.
+    task: Task, architecture: Architecture, parameters: int
+) -> dict[str, np.ndarray]:
+    """What each machine of the grid takes: ``[Q, S]``; infinite where there is no such machine.
 
     A machine's parts are added up, so those of accumulators and queue, and those of features and
     weights, are looked at one after the other.
@@ -188,10 +190,11 @@ def grid_resources(
     grid = task.grid
 
     def taken(**memory: int) -> Estimate | None:
-        words = {"parameter_words": parameter_words(parameters), **memory}
-        limits = task.limits
-        made = machine(engine, limits.part, task.clock_mhz, task.activation_bits, **words)
-        return None if made is None else estimate(made, limits.family)
+        words = replace(architecture.memory, parameter_words=parameters, **memory)
+        try:
+            return estimate(replace(architecture, memory=words), task.limits.family)
+        except ValueError:
+            return None
 
     least = taken()
     inner = [
@@ -202,15 +205,14 @@ def grid_resources(
         taken(feature_words=int(f), weight_words=int(w))
         for f, w in zip(grid.feature_words, grid.weight_words)
     ]
-    if least is None:
-        return None
     result = {}
     for name in ("lut", "ff", "dsp", "bram"):
         amounts = [
             np.array([np.inf if one is None else getattr(one, name) for one in some], float)
             for some in (inner, outer)
         ]
-        result[name] = amounts[0][:, None] + amounts[1] - getattr(least, name)
+        shared = np.inf if least is None else -getattr(least, name)
+        result[name] = amounts[0][:, None] + amounts[1] + shared
     return result
 
 

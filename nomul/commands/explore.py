@@ -132,6 +132,11 @@ def command(
         f"{plural(evaluated, 'machine')} evaluated, {len(found):,} of them better than all others "
         f"in something; look-up tables and registers are estimates."
     )
+    if external is not None:
+        console.print(
+            f"External memory: {external.bytes_per_cycle:g} bytes a cycle, of which bursts leave "
+            f"{external.efficiency:.0%}; it and its DMA are assumed."
+        )
     if plot:
         plot_front(plot, found, f"{graph.name} on {part.name}", clock)
     return {

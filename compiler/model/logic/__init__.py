@@ -13,6 +13,7 @@ the model knows only this:
 
 import importlib
 import pkgutil
+from functools import cache
 
 from quant.errors import NoMulError
 
@@ -25,6 +26,7 @@ MEASURED = "measured"
 """The term that is no size but a cost by itself: it has no coefficient."""
 
 
+@cache
 def find(engine: str):
     """The module of an engine. Errors: :class:`NoMulError` if it has none."""
     if engine not in [module.name for module in pkgutil.iter_modules(__path__)]:

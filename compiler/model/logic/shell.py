@@ -1,10 +1,19 @@
 """The shell: what all engines share."""
 
+from functools import lru_cache
+from typing import Any
+
 from compiler.model.logic import Terms
 from rtl.architecture import Architecture
 from rtl.features import bank_count
 
 __all__ = ["shell_terms"]
+
+
+@lru_cache(maxsize=1024)
+def sum_bits(config: Any) -> int:
+    """Width of a sum of an engine's config; some work, and asked for often."""
+    return config.sum_bits
 
 
 def shell_terms(architecture: Architecture) -> dict[str, Terms]:
@@ -54,13 +63,13 @@ def shell_terms(architecture: Architecture) -> dict[str, Terms]:
             "lut": {
                 "sums": sums,
                 "bits": sums * a.accumulator_bits,
-                "shift": sums * config.sum_bits * shift,
-                "added": sums * config.sum_bits,
+                "shift": sums * sum_bits(config) * shift,
+                "added": sums * sum_bits(config),
             },
             "ff": {
                 "bits": sums * a.accumulator_bits,
                 "shift": sums * shift,
-                "added": sums * config.sum_bits,
+                "added": sums * sum_bits(config),
             },
         },
         "post": {
