@@ -195,8 +195,8 @@ class DmaChannel(wiring.Component):
         wiring.connect(m, fetch.memory, wiring.flipped(self.read))
         m.d.comb += [
             fetch.read_data.eq(self.read_data),
-            writer.i.payload.eq(fetch.o.payload),
-            writer.i.valid.eq(fetch.o.valid),
+            writer.i.payload.eq(fetch.beat),
+            writer.i.valid.eq(fetch.valid),
             fetch.left.eq(writer.left),
         ]
 

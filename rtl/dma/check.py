@@ -89,7 +89,8 @@ class Checker(wiring.Component):
             }
         )
 
-    def latency(self, beats: int, rows: int) -> int:
+    @staticmethod
+    def latency(beats: int, rows: int) -> int:
         """Cycles from a transfer at ``i`` to ``o`` where it is no error."""
         return 7 + beats.bit_length() + (rows - 1).bit_length()
 
