@@ -218,8 +218,7 @@ class WriteRules(Rules):
             {
                 **burst_rules(axi, "aw", config),
                 "aw_stable": self.stable(m, "aw", (f"aw{name}" for name in ADDRESS_FIELDS)),
-                "aw_outstanding": (addresses + axi.awvalid <= most)
-                & (bursts + axi.wvalid <= most),
+                "aw_outstanding": (addresses + axi.awvalid <= most) & (bursts + axi.wvalid <= most),
                 "w_stable": self.stable(m, "w", ("wdata", "wstrb", "wlast")),
                 "w_strobes": ~axi.wvalid | axi.wstrb.all(),
                 "w_last": ~(length_known & beats_known) | (beats == length + 1),

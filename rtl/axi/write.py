@@ -91,13 +91,7 @@ class WriteMaster(wiring.Component):
         # Begin: the address into its register, the length into one for the data.
         next_valid, next_length, take_next = Signal(), Signal(config.length_bits), Signal()
         m.d.comb += [
-            burst.ready.eq(
-                (~axi.awvalid | axi.awready)
-                & ~next_valid
-                & room
-                & enough
-                & ~self.stop
-            ),
+            burst.ready.eq((~axi.awvalid | axi.awready) & ~next_valid & room & enough & ~self.stop),
             begun.eq(burst.valid & burst.ready),
             axi.awid.eq(0),
             axi.awsize.eq(config.beat_shift),

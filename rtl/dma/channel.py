@@ -145,11 +145,7 @@ class DmaChannel(wiring.Component):
         ]
         m.d.comb += [
             moving.eq(
-                ~splitter.idle
-                | (blocks.level != 0)
-                | walker.o.valid
-                | place.valid
-                | packer.o.valid
+                ~splitter.idle | (blocks.level != 0) | walker.o.valid | place.valid | packer.o.valid
             ),
             begin.eq(
                 checker.o.valid & ~wanted.refused & ~stop & Mux(wanted.store, drained, loadable)

@@ -101,7 +101,11 @@ class Checker(wiring.Component):
         o = self.o.p
         m.d.comb += self.index.eq(transfer.base)
 
-        known, beats, depth = Signal(), Signal(range(config.most_beats + 1)), Signal(ADDRESS.width + 1)
+        known, beats, depth = (
+            Signal(),
+            Signal(range(config.most_beats + 1)),
+            Signal(ADDRESS.width + 1),
+        )
         with m.Switch(transfer.region):
             for region, words, bits in config.regions:
                 with m.Case(region):

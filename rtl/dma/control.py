@@ -94,8 +94,7 @@ class DmaControl(wiring.Component):
         place = bus.address[:place_bits]
         among = Signal()
         m.d.comb += among.eq(
-            (bus.address[REGION_SHIFT:] == DMA_REGION)
-            & (bus.address[place_bits:REGION_SHIFT] == 0)
+            (bus.address[REGION_SHIFT:] == DMA_REGION) & (bus.address[place_bits:REGION_SHIFT] == 0)
         )
         # A write, a cycle late.
         write, to, value = Signal(), Signal(place_bits), Signal(32, reset_less=True)

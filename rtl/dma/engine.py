@@ -100,7 +100,10 @@ class Dma(wiring.Component):
                 getattr(control, f"index_{n}").eq(channel.index),
                 channel.base.eq(getattr(control, f"base_{n}")),
                 channel.size.eq(getattr(control, f"size_{n}")),
-                *(getattr(state, name).eq(getattr(channel, name)) for name in state.signature.members),
+                *(
+                    getattr(state, name).eq(getattr(channel, name))
+                    for name in state.signature.members
+                ),
                 *(
                     getattr(self, f"{name}_{n}").eq(getattr(channel, name))
                     for name in ("ended", "idle", "error")

@@ -164,9 +164,7 @@ class ChannelProof(Proof):
             Assume(reads.relied.all() & writes.relied.all()),
             *(
                 Assert(bit)
-                for name, bit in zip(
-                    self.OWED, [*reads.owed, *writes.owed, inside[0] & inside[1]]
-                )
+                for name, bit in zip(self.OWED, [*reads.owed, *writes.owed, inside[0] & inside[1]])
                 if not self.asserted or name in self.asserted
             ),
         ]

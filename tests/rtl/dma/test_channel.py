@@ -31,9 +31,7 @@ def test_random_transfers(stall, machine_stall, order):
 )
 def test_other_ports(burst, outstanding, data_bits):
     """Longest bursts of 2 beats and of 256; beats of 4 and 16 bytes; one burst at a time."""
-    ports = config(
-        bits=(64, 24, 60, 50), burst=burst, outstanding=outstanding, data_bits=data_bits
-    )
+    ports = config(bits=(64, 24, 60, 50), burst=burst, outstanding=outstanding, data_bits=data_bits)
     bench = ChannelBench(ports, stall=0.2, seed=2)
     transfers = random_transfers(ports, [4096] * 4, 16, seed=burst)
     bench.expect(transfers)

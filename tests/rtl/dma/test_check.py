@@ -17,9 +17,7 @@ def check(transfers, base=BASE, size=SIZE):
     dut = Checker(config())
     bench = Bench(dut)
     settings = {"base": base, "size": size}
-    sent, received = bench.transfer(
-        {"i": transfers}, {"o": len(transfers)}, settings=settings
-    )
+    sent, received = bench.transfer({"i": transfers}, {"o": len(transfers)}, settings=settings)
     took = [out - into for into, out in zip(sent["i"], received["o"].cycles)]
     return received["o"].values, took
 

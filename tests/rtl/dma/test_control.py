@@ -1,3 +1,5 @@
+import gc
+
 import pytest
 from amaranth.back import rtlil
 
@@ -45,7 +47,7 @@ async def read(ctx, dut, place, base=BASE):
 
 def test_buffers():
     dut = DmaControl(config())
-    pairs = [(0x1000 * n + 8, 0xFFFF_FFF8 >> n) for n in range(4)]
+    pairs = [(0x1000 * n + 8, (0xFFFF_FFF8 >> n) & ~7) for n in range(4)]
 
     async def testbench(ctx):
         for n, (base, size) in enumerate(pairs):
@@ -143,12 +145,15 @@ def test_registers_of_a_channel(channel):
     assert sum(resets) == 1
 
 
+@pytest.mark.filterwarnings("ignore::amaranth.hdl.UnusedElaboratable")
 def test_what_has_no_registers_is_refused():
     regions = config().regions
     with pytest.raises(ValueError, match="address_bits = 40: registers have 32 bits"):
         DmaControl(DmaConfig(AxiConfig(address_bits=40), regions))
     with pytest.raises(ValueError, match="buffers = 64: there are registers of 32"):
         DmaControl(DmaConfig(AxiConfig(), regions, buffers=64))
+    # Where the filter holds: what was refused was never used.
+    gc.collect()
 
 
 def test_conversion():

@@ -84,9 +84,7 @@ def test_store_reader(bits, busy):
         while len(got) < len(wanted):
             leaves = held > 0 and generator.random() >= busy
             ctx.set(dut.left, int(leaves))
-            *_, valid, beat, cycle = await ctx.tick().sample(
-                dut.valid, dut.beat, bench.cycle
-            )
+            *_, valid, beat, cycle = await ctx.tick().sample(dut.valid, dut.beat, bench.cycle)
             held += valid - leaves
             assert held <= room
             if valid:
