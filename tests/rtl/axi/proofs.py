@@ -70,7 +70,7 @@ class LiteProof(Proof):
 
 
 class MasterProof(Proof):
-    """A master that may be given any bursts inside 4096 bytes, any data, and be stopped any time."""
+    """A master given any bursts inside 4096 bytes and any data, and stopped at any time."""
 
     def __init__(self, master, rules, asserted=()) -> None:
         self.master, self.rules, self.asserted = master, rules, asserted

@@ -82,7 +82,7 @@ def push(channel, words):
 
 
 def test_host_and_machine_push_into_the_same_queues():
-    """The host's transfer goes first; the machine's waits for it, and for its own channel's room."""
+    """The host's transfer goes first; the machine's waits for it and for its channel's room."""
     dut = Dma(SYSTEM)
     queue = SYSTEM.queue
     bench = Bench(dut)
