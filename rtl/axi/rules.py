@@ -161,8 +161,8 @@ class ReadRules(Rules):
 class WriteRules(Rules):
     """What a master owes the slave that it writes to, and may rely on.
 
-    ``w_last`` looks at one burst, the one that ``chosen`` : In says, which must not change: WLAST is
-    with the last beat of the data as the address of that burst has it, whichever comes first.
+    ``w_last`` looks at one burst, the one that ``chosen`` : In says, which must not change: WLAST
+    is with the last beat of the data as the address of that burst has it, whichever comes first.
     ``w_gapless``: a burst that has begun never waits for the master. ``quiet`` : In(1) is the
     master's word that nothing is under way.
     """

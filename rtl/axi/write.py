@@ -21,6 +21,7 @@ class WriteMaster(wiring.Component):
 
     Throughput one beat a cycle, and a burst in three. Latency 3 from the last beat of a burst at
     ``i`` to AWVALID.
+
     ``failed`` is high in the cycle of a response SLVERR or DECERR. While ``stop`` is high, no burst
     begins; those begun are written to their end. With ``idle`` high, nothing is under way on the
     bus; beats may still be in the queue, and go with a reset.

@@ -31,10 +31,10 @@ class DmaChannel(wiring.Component):
     ends, before the next transfer begins, with its last response. So what a transfer reads is what
     those before it wrote. Throughput a beat a cycle.
 
-    A transfer that leaves its buffer or its region, or that the bus answers with an error, stops the
-    channel: ``error`` says why, nothing more is issued, and what is under way on the bus is
-    finished. The transfers before it end, also such loads whose beats had come when the bus failed;
-    none behind it does.
+    A transfer that leaves its buffer or its region, or that the bus answers with an error, stops
+    the channel: ``error`` says why, nothing more is issued, and what is under way on the bus is
+    finished. The transfers before it end, also loads whose beats had come when the bus failed; none
+    behind it does.
 
     ``reset`` does the same, then puts the channel into its first state; ``idle`` tells. What the
     bus has seen is always finished: reads are drained, writes have all their data in the channel.
@@ -116,7 +116,6 @@ class DmaChannel(wiring.Component):
             m.submodules[name] = cleared(part)
 
         # Transfers wait, and are checked one ahead of those that move.
-        checked = checker.o
         m.d.comb += [
             queue.w_data.eq(self.transfer.payload),
             queue.w_en.eq(self.transfer.valid & ~resetting),
@@ -191,8 +190,8 @@ class DmaChannel(wiring.Component):
         wiring.connect(m, fetch.memory, wiring.flipped(self.read))
         m.d.comb += [
             fetch.read_data.eq(self.read_data),
-            writer.i.payload.eq(fetch.o.payload),
-            writer.i.valid.eq(fetch.o.valid),
+            writer.i.payload.eq(fetch.beat),
+            writer.i.valid.eq(fetch.valid),
             fetch.left.eq(writer.left),
         ]
 

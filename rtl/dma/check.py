@@ -57,8 +57,8 @@ class Checker(wiring.Component):
     A transfer ends in its buffer at ``offset + (rows - 1) * memory_stride + words * beats`` and in
     its region at ``address + (rows - 1) * address_stride + words``. The products are sums of
     shifted addends, a bit of the factor a cycle. Latency ``7 + n(beats) + n(rows - 1)`` with
-    ``n(k)`` the bits of ``k`` and ``beats`` those of a word; the next transfer is taken when one has
-    left. So it takes at most 30 cycles, while the transfer before moves its words.
+    ``n(k)`` the bits of ``k`` and ``beats`` those of a word; the next transfer is taken when one
+    has left. So it takes at most 30 cycles, while the transfer before moves its words.
 
     Parameters
     ----------
@@ -89,7 +89,8 @@ class Checker(wiring.Component):
             }
         )
 
-    def latency(self, beats: int, rows: int) -> int:
+    @staticmethod
+    def latency(beats: int, rows: int) -> int:
         """Cycles from a transfer at ``i`` to ``o`` where it is no error."""
         return 7 + beats.bit_length() + (rows - 1).bit_length()
 

@@ -42,9 +42,10 @@ def bursts(first: int, row_beats: int, memory_stride: int, rows: int, burst: int
 class BurstSplitter(wiring.Component):
     """Makes bursts of rows of beats.
 
-    Every burst ends at a multiple of the longest burst's beats, or with its row. That costs a row at
-    most one burst more than the fewest, no adder decides it, and no burst crosses 4096 bytes, which
-    are a multiple of the longest. One burst every two cycles, the first 3 cycles behind the rows.
+    Every burst ends at a multiple of the longest burst's beats, or with its row. That costs a row
+    at most one burst more than the fewest, no adder decides it, and no burst crosses 4096 bytes,
+    which are a multiple of the longest. One burst every two cycles, the first 3 cycles behind the
+    rows.
 
     Parameters
     ----------

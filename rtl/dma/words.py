@@ -135,7 +135,8 @@ class StoreReader(wiring.Component):
         ``ready`` grants the read.
     read_data : In
         The word, in the cycle after that.
-    o : Out(stream of data_bits, always ready)
+    valid : Out(1), beat : Out(data_bits)
+        For the queue, which is always ready.
     left : In(1)
         A beat has left the queue.
     """
@@ -151,7 +152,8 @@ class StoreReader(wiring.Component):
                 "place": In(stream.Signature(word_layout())),
                 "memory": Out(stream.Signature(ADDRESS)),
                 "read_data": In(self.bits),
-                "o": Out(stream.Signature(config.axi.data_bits, always_ready=True)),
+                "valid": Out(1),
+                "beat": Out(config.axi.data_bits),
                 "left": In(1),
             }
         )
@@ -187,5 +189,5 @@ class StoreReader(wiring.Component):
             m.d.sync += [word.eq(self.read_data), more.eq(beats)]
         with m.Elif(more != 0):
             m.d.sync += [word.eq(word >> width), more.eq(more - 1)]
-        m.d.comb += [self.o.valid.eq(more != 0), self.o.payload.eq(word[:width])]
+        m.d.comb += [self.valid.eq(more != 0), self.beat.eq(word[:width])]
         return m

@@ -70,7 +70,7 @@ class LiteProof(Proof):
 
 
 class MasterProof(Proof):
-    """A master that may be given any bursts inside 4096 bytes, any data, and be stopped any time."""
+    """A master given any bursts inside 4096 bytes and any data, and stopped at any time."""
 
     def __init__(self, master, rules, asserted=()) -> None:
         self.master, self.rules, self.asserted = master, rules, asserted
@@ -164,9 +164,7 @@ class ChannelProof(Proof):
             Assume(reads.relied.all() & writes.relied.all()),
             *(
                 Assert(bit)
-                for name, bit in zip(
-                    self.OWED, [*reads.owed, *writes.owed, inside[0] & inside[1]]
-                )
+                for name, bit in zip(self.OWED, [*reads.owed, *writes.owed, inside[0] & inside[1]])
                 if not self.asserted or name in self.asserted
             ),
         ]

@@ -23,9 +23,7 @@ from tests.rtl.axi.proofs import (
 )
 
 PORT = small(outstanding=2, burst=2)
-CHANNEL = DmaConfig(
-    PORT, ((Region.WEIGHTS, 16, 16), (Region.FEATURES, 8, 8)), buffers=2, queue=2
-)
+CHANNEL = DmaConfig(PORT, ((Region.WEIGHTS, 16, 16), (Region.FEATURES, 8, 8)), buffers=2, queue=2)
 BOUNDED = ("w_last",)
 W_LAST_CYCLES = 14
 CHANNEL_CYCLES = 24
@@ -90,7 +88,10 @@ MUTANTS = [
     ("lite", lite, "r_asked", "read.eq(axi.arvalid & ~write)", "read.eq(~write)"),
     *(
         (module, proof, f"{a}_{rule}", *(text.format(a=a, begun=begun) for text in change))
-        for module, proof, a, begun in (("read", read, "ar", "asked"), ("write", write, "aw", "begun"))
+        for module, proof, a, begun in (
+            ("read", read, "ar", "asked"),
+            ("write", write, "aw", "begun"),
+        )
         for rule, change in ADDRESS_MUTANTS.items()
     ),
     ("write", write, "w_stable", "beats.r_en.eq(active & axi.wready)", "beats.r_en.eq(active)"),

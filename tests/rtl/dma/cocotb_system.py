@@ -1,4 +1,4 @@
-"""Run by ``test_cocotb.py`` in Icarus: masters and memories of cocotbext-axi at all ports."""
+"""Run by ``test_engine.py`` in Icarus: masters and memories of cocotbext-axi at all ports."""
 
 import dataclasses
 import os
@@ -111,9 +111,10 @@ class System:
         return await self.host.read_dword(4 * ((DMA_REGION << REGION_SHIFT) + place))
 
     async def start(self, channel, t):
-        while not await self.get(channel_address(channel, ChannelRegister.STATUS)) >> (
-            StatusBit.ROOM
-        ) & 1:
+        while (
+            not await self.get(channel_address(channel, ChannelRegister.STATUS)) >> (StatusBit.ROOM)
+            & 1
+        ):
             pass
         await self.set(TransferRegister.OFFSET, 8 * t["offset"])
         await self.set(TransferRegister.ADDRESS, t["address"])
