@@ -21,7 +21,7 @@ class LiteBridge(wiring.Component):
     the address space behind it ends with DECERR and reaches nobody. Where both a write and a read
     wait, they take turns. Exclusive accesses are answered with OKAY: they are none.
 
-    A beat takes 3 cycles more than the slave takes, a transaction 3 more. All outputs but the
+    A beat takes 3 cycles more than the slave takes, and a write one more. All outputs but the
     ready of responses are registers.
 
     Parameters
