@@ -48,12 +48,12 @@ class Store(wiring.Component):
     """A memory of ``depth`` words: one word read and one written a cycle.
 
     Without ``machine_writes`` only the host writes. Latency 1 from address to word, throughput 1,
-    back-pressure yes. A word that is written in the
-    cycle in which its address is taken is read as it was before. Maps onto block RAM in simple
-    dual-port mode. The host's accesses take the place of the machine's.
+    back-pressure yes. A word that is written in the cycle in which its address is taken is read as
+    it was before. Maps onto block RAM in simple dual-port mode. The host's accesses take the place
+    of the machine's.
 
-    A ``shared`` one keeps a word that waits in a register, so that others may read in every cycle in
-    which ``reads`` is low, also while a word waits.
+    A ``shared`` one keeps a word that waits in a register, so that others may read in every cycle
+    in which ``reads`` is low, also while a word waits.
 
     Parameters
     ----------

@@ -25,13 +25,13 @@ def burst_layout(config: AxiConfig) -> data.StructLayout:
 class ReadMaster(wiring.Component):
     """Reads bursts, in order.
 
-    Up to ``outstanding`` bursts are asked for and unanswered. Throughput a beat a cycle, and a burst
-    in two; ``o`` may hold beats back, and the bus then waits. Latency 1 from a burst to ARVALID, 1
-    from a beat on the bus to ``o``.
+    Up to ``outstanding`` bursts are asked for and unanswered. Throughput a beat a cycle, and a
+    burst in two; ``o`` may hold beats back, and the bus then waits. Latency 1 from a burst to
+    ARVALID, 1 from a beat on the bus to ``o``.
 
-    A beat with an error (RRESP SLVERR or DECERR) does not go to ``o``; ``failed`` is high while
-    it is offered. While ``stop`` is high, no burst is taken; those asked for are read to their end, and
-    their beats are dropped. With ``idle`` high, nothing is under way on the bus.
+    A beat with an error (RRESP SLVERR or DECERR) does not go to ``o``; ``failed`` is high while it
+    is offered. While ``stop`` is high, no burst is taken; those asked for are read to their end,
+    and their beats are dropped. With ``idle`` high, nothing is under way on the bus.
 
     Parameters
     ----------

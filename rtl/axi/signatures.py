@@ -54,8 +54,8 @@ class AxiConfig:
         ):
             value = getattr(self, name)
             if not low <= value <= high or (power and value & (value - 1)):
-                kind = "a power of two from" if power else ""
-                raise ValueError(f"{name} = {value}: allowed is {kind} {low} to {high}")
+                kind = "a power of two from " if power else ""
+                raise ValueError(f"{name} = {value}: allowed is {kind}{low} to {high}")
         if self.burst * self.beat_bytes > 4096:
             raise ValueError(f"burst = {self.burst}: more than 4096 bytes of {self.data_bits} bits")
         if not 12 < self.address_bits <= 64:

@@ -21,6 +21,7 @@ class WriteMaster(wiring.Component):
 
     Throughput one beat a cycle, and a burst in three. Latency 3 from the last beat of a burst at
     ``i`` to AWVALID.
+
     ``failed`` is high in the cycle of a response SLVERR or DECERR. While ``stop`` is high, no burst
     begins; those begun are written to their end. With ``idle`` high, nothing is under way on the
     bus; beats may still be in the queue, and go with a reset.
@@ -91,13 +92,7 @@ class WriteMaster(wiring.Component):
         # Begin: the address into its register, the length into one for the data.
         next_valid, next_length, take_next = Signal(), Signal(config.length_bits), Signal()
         m.d.comb += [
-            burst.ready.eq(
-                (~axi.awvalid | axi.awready)
-                & ~next_valid
-                & room
-                & enough
-                & ~self.stop
-            ),
+            burst.ready.eq((~axi.awvalid | axi.awready) & ~next_valid & room & enough & ~self.stop),
             begun.eq(burst.valid & burst.ready),
             axi.awid.eq(0),
             axi.awsize.eq(config.beat_shift),
@@ -124,7 +119,7 @@ class WriteMaster(wiring.Component):
             axi.wdata.eq(beats.r_data),
             axi.wstrb.eq(~0),
             axi.wlast.eq(last),
-            taken.eq(axi.wvalid & axi.wready),
+            taken.eq(active & beats.r_rdy & axi.wready),
             beats.r_en.eq(active & axi.wready),
             take_next.eq(next_valid & (~active | (taken & last))),
             self.left.eq(taken),

@@ -31,9 +31,10 @@ class DmaChannel(wiring.Component):
     ends, before the next transfer begins, with its last response. So what a transfer reads is what
     those before it wrote. Throughput a beat a cycle.
 
-    A transfer that leaves its buffer or its region, or that the bus answers with an error, stops the
-    channel: ``error`` says why, nothing more is issued, what is under way on the bus is finished,
-    and no further transfer ends. Earlier transfers end before one that is refused is told.
+    A transfer that leaves its buffer or its region, or that the bus answers with an error, stops
+    the channel: ``error`` says why, nothing more is issued, and what is under way on the bus is
+    finished. The transfers before it end, also loads whose beats had come when the bus failed; none
+    behind it does.
 
     ``reset`` does the same, then puts the channel into its first state; ``idle`` tells. What the
     bus has seen is always finished: reads are drained, writes have all their data in the channel.
@@ -115,7 +116,6 @@ class DmaChannel(wiring.Component):
             m.submodules[name] = cleared(part)
 
         # Transfers wait, and are checked one ahead of those that move.
-        checked = checker.o
         m.d.comb += [
             queue.w_data.eq(self.transfer.payload),
             queue.w_en.eq(self.transfer.valid & ~resetting),
@@ -130,32 +130,24 @@ class DmaChannel(wiring.Component):
 
         # A load joins those under way; a store and an error wait for them.
         wanted, place = checker.o.p, places.o
-        refused, storing = Signal(), Signal()
-        moving, moved, drained, quiet, begin = (
-            Signal(name=name) for name in ("moving", "moved", "drained", "quiet", "begin")
+        storing, begin = Signal(), Signal()
+        moving = Signal()
+        moved, drained, loadable = (
+            Signal(name=name, init=1) for name in ("moved", "drained", "loadable")
         )
-        # Of the cycle before; no transfer is over in the cycle after it has begun.
+        # Of the cycle before: only a transfer that begins ends any of it, and none begins soon
+        # after another.
         m.d.sync += [
             moved.eq(~moving & ~begin),
-            drained.eq(~moving & ~begin & reader.idle),
+            drained.eq(~moving & ~begin & ~storing & reader.idle),
+            loadable.eq(splitter.idle & blocks.w_rdy & ~begin & ~storing),
         ]
         m.d.comb += [
             moving.eq(
-                ~splitter.idle
-                | (blocks.level != 0)
-                | walker.o.valid
-                | place.valid
-                | packer.o.valid
+                ~splitter.idle | (blocks.level != 0) | walker.o.valid | place.valid | packer.o.valid
             ),
-            refused.eq(wanted.error != TransferError.NONE),
-            quiet.eq(drained & ~storing),
             begin.eq(
-                checker.o.valid
-                & ~refused
-                & ~stop
-                & splitter.idle
-                & blocks.w_rdy
-                & Mux(wanted.store, quiet, ~storing)
+                checker.o.valid & ~wanted.refused & ~stop & Mux(wanted.store, drained, loadable)
             ),
             checker.o.ready.eq(begin),
             splitter.i.valid.eq(begin),
@@ -198,8 +190,8 @@ class DmaChannel(wiring.Component):
         wiring.connect(m, fetch.memory, wiring.flipped(self.read))
         m.d.comb += [
             fetch.read_data.eq(self.read_data),
-            writer.i.payload.eq(fetch.o.payload),
-            writer.i.valid.eq(fetch.o.valid),
+            writer.i.payload.eq(fetch.beat),
+            writer.i.valid.eq(fetch.valid),
             fetch.left.eq(writer.left),
         ]
 
@@ -207,8 +199,8 @@ class DmaChannel(wiring.Component):
         m.d.comb += [
             loaded.eq(packer.o.valid & packer.o.ready & packer.o.p.last),
             stored.eq(storing & moved & writer.idle),
-            self.ended.eq((loaded | stored) & ~stop),
-            self.idle.eq(quiet & checker.idle & (queue.level == 0) & ~stop),
+            self.ended.eq((loaded & ~resetting) | (stored & ~stop)),
+            self.idle.eq(drained & checker.idle & (queue.level == 0) & ~stop),
         ]
         with m.If(begin):
             m.d.sync += storing.eq(wanted.store)
@@ -223,21 +215,21 @@ class DmaChannel(wiring.Component):
                 m.d.sync += fail(TransferError.WRITE_SLVERR + writer.response[0])
             with m.Elif(reader.failed):
                 m.d.sync += fail(TransferError.READ_SLVERR + reader.response[0])
-            with m.Elif(checker.o.valid & refused & quiet):
+            with m.Elif(checker.o.valid & wanted.refused & drained):
                 m.d.sync += fail(wanted.error)
 
-        self.count(m, reader.axi, writer.axi)
+        self.count(m, clear, reader.axi, writer.axi)
 
         # What the bus has seen ends first.
-        m.d.comb += clear.eq(resetting & reader.idle & writer.idle)
+        m.d.sync += clear.eq(resetting & reader.idle & writer.idle & ~clear)
         with m.If(self.reset):
             m.d.sync += [stop.eq(1), resetting.eq(1)]
         with m.If(clear):
             m.d.sync += [resetting.eq(0), stop.eq(0), storing.eq(0), self.error.eq(0)]
-            m.d.sync += [getattr(self, name).eq(0) for name in COUNTERS]
+            m.d.sync += [flag.eq(1) for flag in (moved, drained, loadable)]
         return m
 
-    def count(self, m: Module, read, write) -> None:
+    def count(self, m: Module, clear: Value, read, write) -> None:
         """The counters; each sees its event a cycle late."""
         events = {
             "transfers": self.ended,
@@ -247,4 +239,6 @@ class DmaChannel(wiring.Component):
         }
         for name in COUNTERS:
             event, counter = Signal(name=f"{name}_event"), getattr(self, name)
-            m.d.sync += [event.eq(events[name]), counter.eq(counter + event)]
+            m.d.sync += [event.eq(events[name] & ~clear), counter.eq(counter + event)]
+            with m.If(clear):
+                m.d.sync += counter.eq(0)

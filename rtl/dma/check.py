@@ -11,9 +11,13 @@ __all__ = ["Checker", "checked_layout", "judge"]
 
 
 def checked_layout(config: DmaConfig) -> data.StructLayout:
-    """A transfer with the address of its first beat and the beats of a row; or an error."""
+    """A transfer with the address of its first beat and the beats of a row; or an ``error``.
+
+    Where it is ``refused`` only the error has a meaning.
+    """
     return data.StructLayout(
         {
+            "refused": 1,
             "error": 4,
             "store": 1,
             "region": 3,
@@ -53,8 +57,8 @@ class Checker(wiring.Component):
     A transfer ends in its buffer at ``offset + (rows - 1) * memory_stride + words * beats`` and in
     its region at ``address + (rows - 1) * address_stride + words``. The products are sums of
     shifted addends, a bit of the factor a cycle. Latency ``7 + n(beats) + n(rows - 1)`` with
-    ``n(k)`` the bits of ``k`` and ``beats`` those of a word; the next transfer is taken when one has
-    left. So it takes at most 30 cycles, while the transfer before moves its words.
+    ``n(k)`` the bits of ``k`` and ``beats`` those of a word; the next transfer is taken when one
+    has left. So it takes at most 30 cycles, while the transfer before moves its words.
 
     Parameters
     ----------
@@ -64,7 +68,6 @@ class Checker(wiring.Component):
     -------
     i : In(stream of transfer_layout)
     o : Out(stream of checked_layout)
-        Of a transfer with an error only ``error`` has a meaning.
     index : Out
         The buffer whose ``base`` and ``size`` are asked for.
     base, size : In
@@ -86,7 +89,8 @@ class Checker(wiring.Component):
             }
         )
 
-    def latency(self, beats: int, rows: int) -> int:
+    @staticmethod
+    def latency(beats: int, rows: int) -> int:
         """Cycles from a transfer at ``i`` to ``o`` where it is no error."""
         return 7 + beats.bit_length() + (rows - 1).bit_length()
 
@@ -97,7 +101,11 @@ class Checker(wiring.Component):
         o = self.o.p
         m.d.comb += self.index.eq(transfer.base)
 
-        known, beats, depth = Signal(), Signal(range(config.most_beats + 1)), Signal(ADDRESS.width + 1)
+        known, beats, depth = (
+            Signal(),
+            Signal(range(config.most_beats + 1)),
+            Signal(ADDRESS.width + 1),
+        )
         with m.Switch(transfer.region):
             for region, words, bits in config.regions:
                 with m.Case(region):
@@ -120,77 +128,96 @@ class Checker(wiring.Component):
             m.d.sync += [factor.eq(factor >> 1), spent.eq(factor[1:] == 0)]
 
         less_one, one_row = Signal(COUNT, reset_less=True), Signal()
+        unknown, no_words, no_rows, outside_region, outside_buffer, wraps = (
+            Signal(name=name)
+            for name in (
+                "unknown",
+                "no_words",
+                "no_rows",
+                "outside_region",
+                "outside_buffer",
+                "wraps",
+            )
+        )
         buffer_end = Signal(address_bits + 1)
-        wraps, outside_buffer, outside_region = Signal(), Signal(), Signal()
         m.d.comb += buffer_end.eq(self.base + self.size)
-        with m.FSM():
-            with m.State("TAKE"):
-                m.d.comb += [self.i.ready.eq(1), self.idle.eq(1)]
-                m.d.sync += transfer.eq(self.i.p)
-                with m.If(self.i.valid):
-                    m.next = "BEGIN"
-            with m.State("BEGIN"):
-                m.d.sync += [
-                    *memory.begin(0, transfer.words),
-                    *place.begin(transfer.words, 0),
-                    factor.eq(beats),
-                    spent.eq(0),
-                    less_one.eq(transfer.rows - 1),
-                    one_row.eq(transfer.rows == 1),
-                    o.error.eq(TransferError.NONE),
-                ]
-                m.next = "ROW"
-                with m.If(~known):
-                    m.d.sync += o.error.eq(TransferError.NO_SUCH_REGION)
-                    m.next = "CHECKED"
-                with m.Elif((transfer.words == 0) | (transfer.rows == 0)):
-                    m.d.sync += o.error.eq(TransferError.EMPTY)
-                    m.next = "CHECKED"
-            # words * beats
-            with m.State("ROW"):
-                m.d.comb += multiply.eq(1)
-                with m.If(spent):
-                    m.d.sync += [
-                        o.row_beats.eq(memory.sum),
-                        memory.following(transfer.memory_stride),
-                        place.following(transfer.address_stride),
-                        factor.eq(less_one),
-                        spent.eq(one_row),
-                    ]
-                    m.next = "ROWS"
-            # + (rows - 1) * stride
-            with m.State("ROWS"):
-                m.d.comb += [multiply.eq(1), both.eq(1)]
-                with m.If(spent):
-                    m.d.sync += [
-                        memory.following(transfer.offset),
-                        place.following(transfer.address),
-                        factor.eq(1),
-                    ]
-                    m.next = "PLACE"
-            # + offset
-            with m.State("PLACE"):
-                m.d.comb += [multiply.eq(1), both.eq(1)]
-                m.next = "COMPARE"
-            with m.State("COMPARE"):
-                m.d.sync += [
-                    outside_region.eq(place.over | (place.sum > depth)),
-                    outside_buffer.eq(memory.over | (memory.sum > self.size)),
-                    # A buffer may end where the address space does.
-                    wraps.eq(buffer_end[-1] & buffer_end[:-1].any()),
-                ]
-                m.next = "JUDGE"
-            with m.State("JUDGE"):
-                m.d.sync += o.first.eq(self.base + transfer.offset)
-                with m.If(outside_region):
-                    m.d.sync += o.error.eq(TransferError.OUTSIDE_REGION)
-                with m.Elif(outside_buffer | wraps):
-                    m.d.sync += o.error.eq(TransferError.OUTSIDE_BUFFER)
-                m.next = "CHECKED"
-            with m.State("CHECKED"):
-                m.d.comb += self.o.valid.eq(1)
-                with m.If(self.o.ready):
-                    m.next = "TAKE"
+
+        # One-hot, because what a state decides is decided for many bits.
+        names = ("take", "begin", "row", "rows", "place", "compare", "judge")
+        state = {name: Signal(name=name, init=name == "take") for name in names}
+        m.d.comb += [self.i.ready.eq(state["take"]), self.idle.eq(state["take"])]
+        with m.If(state["take"]):
+            m.d.sync += transfer.eq(self.i.p)
+            with m.If(self.i.valid):
+                m.d.sync += [state["take"].eq(0), state["begin"].eq(1)]
+        with m.If(state["begin"]):
+            m.d.sync += [
+                *memory.begin(0, transfer.words),
+                *place.begin(transfer.words, 0),
+                factor.eq(beats),
+                spent.eq(0),
+                less_one.eq(transfer.rows - 1),
+                one_row.eq(transfer.rows == 1),
+                unknown.eq(~known),
+                no_words.eq(transfer.words == 0),
+                no_rows.eq(transfer.rows == 0),
+                state["begin"].eq(0),
+                state["row"].eq(1),
+            ]
+        # words * beats
+        with m.If(state["row"] & spent):
+            m.d.sync += [
+                o.row_beats.eq(memory.sum),
+                *memory.following(transfer.memory_stride),
+                *place.following(transfer.address_stride),
+                factor.eq(less_one),
+                spent.eq(one_row),
+                state["row"].eq(0),
+                state["rows"].eq(1),
+            ]
+        # + (rows - 1) * stride
+        with m.If(state["rows"] & spent):
+            m.d.sync += [
+                *memory.following(transfer.offset),
+                *place.following(transfer.address),
+                factor.eq(1),
+                state["rows"].eq(0),
+                state["place"].eq(1),
+            ]
+        # + offset
+        with m.If(state["place"]):
+            m.d.sync += [state["place"].eq(0), state["compare"].eq(1)]
+        with m.If(state["compare"]):
+            m.d.sync += [
+                outside_region.eq(place.over | (place.sum > depth)),
+                outside_buffer.eq(memory.over | (memory.sum > self.size)),
+                # A buffer may end where the address space does.
+                wraps.eq(buffer_end[-1] & buffer_end[:-1].any()),
+                state["compare"].eq(0),
+                state["judge"].eq(1),
+            ]
+        with m.If(state["judge"]):
+            m.d.sync += [
+                o.first.eq(self.base + transfer.offset),
+                o.refused.eq(
+                    unknown | no_words | no_rows | outside_region | outside_buffer | wraps
+                ),
+                o.error.eq(TransferError.OUTSIDE_BUFFER),
+                state["judge"].eq(0),
+                self.o.valid.eq(1),
+            ]
+            with m.If(unknown):
+                m.d.sync += o.error.eq(TransferError.NO_SUCH_REGION)
+            with m.Elif(no_words | no_rows):
+                m.d.sync += o.error.eq(TransferError.EMPTY)
+            with m.Elif(outside_region):
+                m.d.sync += o.error.eq(TransferError.OUTSIDE_REGION)
+        with m.If(self.o.valid & self.o.ready):
+            m.d.sync += [self.o.valid.eq(0), state["take"].eq(1)]
+        m.d.comb += [
+            multiply.eq(state["row"] | state["rows"] | state["place"]),
+            both.eq(~state["row"]),
+        ]
         same = ("store", "region", "memory_stride", "rows", "address", "words", "address_stride")
         m.d.comb += [o[name].eq(transfer[name]) for name in same]
         return m

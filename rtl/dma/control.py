@@ -94,8 +94,7 @@ class DmaControl(wiring.Component):
         place = bus.address[:place_bits]
         among = Signal()
         m.d.comb += among.eq(
-            (bus.address[REGION_SHIFT:] == DMA_REGION)
-            & (bus.address[place_bits:REGION_SHIFT] == 0)
+            (bus.address[REGION_SHIFT:] == DMA_REGION) & (bus.address[place_bits:REGION_SHIFT] == 0)
         )
         # A write, a cycle late.
         write, to, value = Signal(), Signal(place_bits), Signal(32, reset_less=True)
@@ -132,19 +131,25 @@ class DmaControl(wiring.Component):
             with m.Case(TransferRegister.ADDRESS_STRIDE):
                 m.d.sync += fields.address_stride.eq(value)
 
-        lost = [Signal(name=f"lost_{n}") for n in range(CHANNELS)]
+        lost, started = (
+            [Signal(name=f"{name}_{n}") for n in range(CHANNELS)] for name in ("lost", "started")
+        )
         for n in range(CHANNELS):
             transfer, reset = getattr(self, f"transfer_{n}"), getattr(self, f"reset_{n}")
             first = (1 + n) * CHANNEL_WORDS
-            m.d.comb += [
-                transfer.payload.eq(fields),
-                transfer.p.base.eq(value[:8]),
-                transfer.p.region.eq(value[8:16]),
-                transfer.p.store.eq(value[16]),
-                transfer.valid.eq(write & (to == first + ChannelRegister.START)),
+            start = write & (to == first + ChannelRegister.START)
+            with m.If(start):
+                m.d.sync += [
+                    fields.base.eq(value[:8]),
+                    fields.region.eq(value[8:16]),
+                    fields.store.eq(value[16]),
+                ]
+            m.d.sync += [
+                started[n].eq(start),
                 reset.eq(write & (to == first + ChannelRegister.RESET)),
             ]
-            with m.If(transfer.valid & ~transfer.ready):
+            m.d.comb += [transfer.payload.eq(fields), transfer.valid.eq(started[n])]
+            with m.If(started[n] & ~transfer.ready):
                 m.d.sync += lost[n].eq(1)
             with m.If(reset):
                 m.d.sync += lost[n].eq(0)

@@ -1,7 +1,7 @@
 """Two channels with their registers, and their ways to the machine's memories."""
 
-from amaranth.hdl import Cat, Module
-from amaranth.lib import stream, wiring
+from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from rtl.axi.signatures import Axi
@@ -13,14 +13,19 @@ from rtl.host import HostBus
 from rtl.registers import Region
 from rtl.store import HostAccess, SharedAccess
 
-__all__ = ["Dma"]
+__all__ = ["Dma", "chosen_layout"]
+
+
+def chosen_layout(config: DmaConfig) -> data.StructLayout:
+    """A transfer, and which channel is to do it."""
+    return data.StructLayout({"channel": 1, "transfer": transfer_layout(config)})
 
 
 class Dma(wiring.Component):
     """Two channels that work alike, each at an AXI4 port of its own.
 
-    The machine's transfers and those that the host writes to START go into the same queues; in a
-    cycle the host's goes first. A channel's reset is the host's or ``reset``, which is for both.
+    The machine's transfers and those that the host writes to START go into the same queues; the
+    host's goes first. A channel's reset is the host's or ``reset``, which is for both.
 
     Parameters
     ----------
@@ -31,7 +36,7 @@ class Dma(wiring.Component):
     bus : In(HostBus)
         See :class:`DmaControl`.
     axi_0, axi_1 : Out(Axi)
-    transfer_0, transfer_1 : In(stream of transfer_layout)
+    transfer : In(stream of chosen_layout)
     ended_0, ended_1, idle_0, idle_1 : Out(1), error_0, error_1 : Out(4)
         See :class:`DmaChannel`.
     reset : In(1)
@@ -47,6 +52,7 @@ class Dma(wiring.Component):
         self.config = config
         members: dict = {
             "bus": In(HostBus()),
+            "transfer": In(stream.Signature(chosen_layout(config))),
             "reset": In(1),
             "machine_writes": In(1),
             "machine_reads": In(1),
@@ -54,7 +60,6 @@ class Dma(wiring.Component):
         for n in range(CHANNELS):
             members |= {
                 f"axi_{n}": Out(Axi(config.axi)),
-                f"transfer_{n}": In(stream.Signature(transfer_layout(config))),
                 f"ended_{n}": Out(1),
                 f"idle_{n}": Out(1),
                 f"error_{n}": Out(4),
@@ -73,31 +78,41 @@ class Dma(wiring.Component):
         config = self.config
         m.submodules.control = control = DmaControl(config)
         wiring.connect(m, wiring.flipped(self.bus), control.bus)
+        # All that writes to START is the same word.
+        host_pushes = control.transfer_0.valid | control.transfer_1.valid
+        chosen, own = Signal(transfer_layout(config)), Signal()
+        m.d.comb += [
+            own.eq(self.transfer.valid & ~host_pushes),
+            chosen.eq(Mux(host_pushes, control.transfer_0.payload, self.transfer.p.transfer)),
+        ]
         channels = []
         for n in range(CHANNELS):
             channel = DmaChannel(config)
             m.submodules[f"channel_{n}"] = channel
             channels.append(channel)
             wiring.connect(m, channel.axi, wiring.flipped(getattr(self, f"axi_{n}")))
-            own, hosts = getattr(self, f"transfer_{n}"), getattr(control, f"transfer_{n}")
-            state = getattr(control, f"state_{n}")
+            hosts, state = getattr(control, f"transfer_{n}"), getattr(control, f"state_{n}")
             m.d.comb += [
-                channel.transfer.payload.eq(own.payload),
-                channel.transfer.valid.eq(own.valid | hosts.valid),
-                own.ready.eq(channel.transfer.ready & ~hosts.valid),
+                channel.transfer.payload.eq(chosen),
+                channel.transfer.valid.eq(hosts.valid | (own & (self.transfer.p.channel == n))),
                 hosts.ready.eq(channel.transfer.ready),
                 channel.reset.eq(self.reset | getattr(control, f"reset_{n}")),
                 getattr(control, f"index_{n}").eq(channel.index),
                 channel.base.eq(getattr(control, f"base_{n}")),
                 channel.size.eq(getattr(control, f"size_{n}")),
-                *(getattr(state, name).eq(getattr(channel, name)) for name in state.signature.members),
+                *(
+                    getattr(state, name).eq(getattr(channel, name))
+                    for name in state.signature.members
+                ),
                 *(
                     getattr(self, f"{name}_{n}").eq(getattr(channel, name))
                     for name in ("ended", "idle", "error")
                 ),
             ]
-            with m.If(hosts.valid):
-                m.d.comb += channel.transfer.payload.eq(hosts.payload)
+        room = Cat(channel.transfer.ready for channel in channels)
+        m.d.comb += self.transfer.ready.eq(
+            ~host_pushes & room.bit_select(self.transfer.p.channel, 1)
+        )
         self.connect_memories(m, channels)
         return m
 

@@ -1,6 +1,6 @@
 """Splits rows of beats into bursts."""
 
-from amaranth.hdl import Cat, Const, Module, Signal
+from amaranth.hdl import Cat, Const, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -42,9 +42,10 @@ def bursts(first: int, row_beats: int, memory_stride: int, rows: int, burst: int
 class BurstSplitter(wiring.Component):
     """Makes bursts of rows of beats.
 
-    Every burst ends at a multiple of the longest burst's beats, or with its row. That costs a row at
-    most one burst more than the fewest, no adder decides it, and no burst crosses 4096 bytes, which
-    are a multiple of the longest. One burst every two cycles, the first 2 cycles behind the rows.
+    Every burst ends at a multiple of the longest burst's beats, or with its row. That costs a row
+    at most one burst more than the fewest, no adder decides it, and no burst crosses 4096 bytes,
+    which are a multiple of the longest. One burst every two cycles, the first 3 cycles behind the
+    rows.
 
     Parameters
     ----------
@@ -58,7 +59,7 @@ class BurstSplitter(wiring.Component):
         Nothing is left of what was taken.
     """
 
-    latency = 2
+    latency = 3
 
     def __init__(self, config: DmaConfig) -> None:
         self.config = config
@@ -66,7 +67,7 @@ class BurstSplitter(wiring.Component):
             {
                 "i": In(stream.Signature(rows_layout(config))),
                 "o": Out(stream.Signature(burst_layout(config.axi))),
-                "idle": Out(1),
+                "idle": Out(1, init=1),
             }
         )
 
@@ -81,50 +82,45 @@ class BurstSplitter(wiring.Component):
         row_more = Signal(config.row_bits, reset_less=True)
         more = Signal.like(row_more, reset_less=True)
         rows_more = Signal(COUNT, reset_less=True)
-        row_ends = Signal()
+        finished = Signal()
 
         low = address[:length_bits]
+        # Whether the burst that begins at the address ends its row; a cycle late.
         ends = Signal()
-        m.d.comb += ends.eq((more >> length_bits == 0) & (more[:length_bits] <= ~low))
-        with m.FSM():
-            with m.State("IDLE"):
-                m.d.comb += [self.i.ready.eq(1), self.idle.eq(1)]
+        m.d.sync += ends.eq((more >> length_bits == 0) & (more[:length_bits] <= ~low))
+        settle, plan = Signal(), Signal()
+        m.d.comb += self.i.ready.eq(self.idle)
+        with m.If(self.idle):
+            m.d.sync += [
+                address.eq(rows.first),
+                next_row.eq(rows.first + rows.memory_stride),
+                stride.eq(rows.memory_stride),
+                row_more.eq(rows.row_beats - 1),
+                more.eq(rows.row_beats - 1),
+                rows_more.eq(rows.rows - 1),
+            ]
+            with m.If(self.i.valid):
+                m.d.sync += [self.idle.eq(0), settle.eq(1)]
+        with m.If(settle):
+            m.d.sync += [settle.eq(0), plan.eq(1)]
+        # To the end of the row, or to the next multiple; what follows is known at once.
+        with m.If(plan):
+            m.d.sync += [
+                burst.address.eq(address),
+                burst.length.eq(Mux(ends, more[:length_bits], ~low)),
+                finished.eq(ends & (rows_more == 0)),
+                address.eq(Cat(Const(0, length_bits), address[length_bits:] + 1)),
+                more.eq(more - (1 << length_bits) + low),
+                plan.eq(0),
+                self.o.valid.eq(1),
+            ]
+            with m.If(ends):
                 m.d.sync += [
-                    address.eq(rows.first),
-                    next_row.eq(rows.first + rows.memory_stride),
-                    stride.eq(rows.memory_stride),
-                    row_more.eq(rows.row_beats - 1),
-                    more.eq(rows.row_beats - 1),
-                    rows_more.eq(rows.rows - 1),
+                    address.eq(next_row),
+                    next_row.eq(next_row + stride),
+                    more.eq(row_more),
+                    rows_more.eq(rows_more - 1),
                 ]
-                with m.If(self.i.valid):
-                    m.next = "PLAN"
-            # To the end of the row, or to the next multiple.
-            with m.State("PLAN"):
-                m.d.sync += [
-                    burst.address.eq(address),
-                    burst.length.eq(~low),
-                    row_ends.eq(ends),
-                ]
-                with m.If(ends):
-                    m.d.sync += burst.length.eq(more)
-                m.next = "OFFER"
-            with m.State("OFFER"):
-                m.d.comb += self.o.valid.eq(1)
-                with m.If(self.o.ready):
-                    m.next = "PLAN"
-                    with m.If(row_ends):
-                        m.d.sync += [
-                            address.eq(next_row),
-                            next_row.eq(next_row + stride),
-                            more.eq(row_more),
-                            rows_more.eq(rows_more - 1),
-                        ]
-                        with m.If(rows_more == 0):
-                            m.next = "IDLE"
-                    with m.Else():
-                        m.d.sync += [
-                            address.eq(Cat(Const(0, length_bits), address[length_bits:] + 1)),
-                            more.eq(more - burst.length - 1),
-                        ]
+        with m.If(self.o.valid & self.o.ready):
+            m.d.sync += [self.o.valid.eq(0), plan.eq(~finished), self.idle.eq(finished)]
         return m

@@ -95,9 +95,9 @@ class DmaConfig:
 def transfer_layout(config: DmaConfig) -> data.StructLayout:
     """A transfer of ``rows`` rows of ``words`` words each.
 
-    Row *r* stands in external memory from beat ``offset + r * memory_stride`` of the buffer ``base``
-    on, and in the region from word ``address + r * address_stride`` on. ``store`` is 1 towards
-    external memory.
+    Row *r* stands in external memory from beat ``offset + r * memory_stride`` of the buffer
+    ``base`` on, and in the region from word ``address + r * address_stride`` on. ``store`` is 1
+    towards external memory.
     """
     return data.StructLayout(
         {

@@ -65,13 +65,11 @@ class WordWalker(wiring.Component):
         # Words of a row, words left of this one, rows left: minus one each.
         row_more = Signal(COUNT, reset_less=True)
         more, rows_more = Signal.like(row_more), Signal.like(row_more)
-        row_ends, last_row = Signal(), Signal()
-        m.d.comb += [
-            row_ends.eq(more == 0),
-            last_row.eq(rows_more == 0),
-            word.last.eq(row_ends & last_row),
-            self.i.ready.eq(~self.o.valid),
-        ]
+        # Whether they are 0, and whether rows have one word.
+        row_ends, last_row, one_word = (
+            Signal(name=name, reset_less=True) for name in ("row_ends", "last_row", "one_word")
+        )
+        m.d.comb += [word.last.eq(row_ends & last_row), self.i.ready.eq(~self.o.valid)]
         with m.If(~self.o.valid):
             m.d.sync += [
                 self.o.valid.eq(self.i.valid),
@@ -82,15 +80,24 @@ class WordWalker(wiring.Component):
                 row_more.eq(block.words - 1),
                 more.eq(block.words - 1),
                 rows_more.eq(block.rows - 1),
+                row_ends.eq(block.words == 1),
+                one_word.eq(block.words == 1),
+                last_row.eq(block.rows == 1),
             ]
         with m.Elif(self.o.ready):
-            m.d.sync += [word.address.eq(word.address + 1), more.eq(more - 1)]
+            m.d.sync += [
+                word.address.eq(word.address + 1),
+                more.eq(more - 1),
+                row_ends.eq(more == 1),
+            ]
             with m.If(row_ends):
                 m.d.sync += [
                     word.address.eq(next_row),
                     next_row.eq(next_row + stride),
                     more.eq(row_more),
                     rows_more.eq(rows_more - 1),
+                    row_ends.eq(one_word),
+                    last_row.eq(rows_more == 1),
                     self.o.valid.eq(~last_row),
                 ]
         return m

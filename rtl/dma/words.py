@@ -87,10 +87,15 @@ class Packer(wiring.Component):
             for n, (region, _, bits) in enumerate(config.regions):
                 with m.Case(region):
                     m.d.comb += [last.eq(beat[config.beats(bits) - 1]), to[n].eq(1)]
+        # What is known early goes first: whether the memory takes a word is known last.
+        offered, ending, room = Signal(), Signal(), Signal()
         m.d.comb += [
-            self.i.ready.eq(place.valid & (~self.o.valid | self.o.ready)),
-            take.eq(self.i.valid & self.i.ready),
-            place.ready.eq(take & last),
+            offered.eq(self.i.valid & place.valid),
+            ending.eq(offered & last),
+            room.eq(~self.o.valid | self.o.ready),
+            self.i.ready.eq(place.valid & room),
+            take.eq(offered & room),
+            place.ready.eq(ending & room),
         ]
         with m.If(self.o.ready):
             m.d.sync += [self.o.valid.eq(0), word.to.eq(0)]
@@ -130,7 +135,8 @@ class StoreReader(wiring.Component):
         ``ready`` grants the read.
     read_data : In
         The word, in the cycle after that.
-    o : Out(stream of data_bits, always ready)
+    valid : Out(1), beat : Out(data_bits)
+        For the queue, which is always ready.
     left : In(1)
         A beat has left the queue.
     """
@@ -146,7 +152,8 @@ class StoreReader(wiring.Component):
                 "place": In(stream.Signature(word_layout())),
                 "memory": Out(stream.Signature(ADDRESS)),
                 "read_data": In(self.bits),
-                "o": Out(stream.Signature(config.axi.data_bits, always_ready=True)),
+                "valid": Out(1),
+                "beat": Out(config.axi.data_bits),
                 "left": In(1),
             }
         )
@@ -159,8 +166,9 @@ class StoreReader(wiring.Component):
         granted = Signal()
         # Words come at least as many cycles apart as they have beats.
         wait = Signal(range(beats))
+        # A cycle late: a word of one beat may have been granted meanwhile.
+        m.d.sync += enough.eq(free >= max(beats, 2))
         m.d.comb += [
-            enough.eq(free >= beats),
             self.memory.valid.eq(self.place.valid & enough & (wait == 0)),
             self.memory.payload.eq(self.place.p.address),
             granted.eq(self.memory.valid & self.memory.ready),
@@ -181,5 +189,5 @@ class StoreReader(wiring.Component):
             m.d.sync += [word.eq(self.read_data), more.eq(beats)]
         with m.Elif(more != 0):
             m.d.sync += [word.eq(word >> width), more.eq(more - 1)]
-        m.d.comb += [self.o.valid.eq(more != 0), self.o.payload.eq(word[:width])]
+        m.d.comb += [self.valid.eq(more != 0), self.beat.eq(word[:width])]
         return m

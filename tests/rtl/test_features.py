@@ -127,6 +127,41 @@ def test_host_writes_reach_every_copy(groups, vector_words):
     bench.run(testbench)
 
 
+def test_a_shared_one_is_written_and_read_at_once():
+    """Others' words reach every copy; a residual waits meanwhile."""
+    dut = FeatureMemory(BITS, WORDS, 2, 2, shared=True)
+    words = contents(5)
+
+    async def testbench(ctx):
+        ctx.set(dut.host.write, 1)
+        for address, word in enumerate(words):
+            ctx.set(dut.host.write_address, address)
+            ctx.set(dut.host.write_data, word)
+            # What was written in the cycle before is read.
+            ctx.set(dut.host.read, int(address > 0))
+            ctx.set(dut.host.read_address, max(0, address - 1))
+            if address == 4:
+                ctx.set(dut.residual_address.valid, 1)
+                ctx.set(dut.residual_address.payload, 2)
+                ctx.set(dut.host.read, 0)
+                await ctx.delay(1e-9)
+                assert ctx.get(dut.reads)
+            await ctx.tick()
+            ctx.set(dut.residual_address.valid, 0)
+            assert address in (0, 4) or ctx.get(dut.host.read_data) == words[address - 1]
+            assert address < 4 or ctx.get(dut.residual.payload) == words[2]
+        ctx.set(dut.host.write, 0)
+        ctx.set(dut.read, 1)
+        for group in range(2):
+            for bank in range(2):
+                ctx.set(dut.index[group][bank], 3)
+        await ctx.tick()
+        assert [[ctx.get(w) for w in group] for group in dut.word] == [words[6:8]] * 2
+
+    Bench(dut).run(testbench)
+
+
+@pytest.mark.parametrize("shared", [False, True])
 @pytest.mark.parametrize("groups, vector_words", SIZES)
-def test_conversion(groups, vector_words):
-    rtlil.convert(FeatureMemory(BITS, WORDS, groups, vector_words))
+def test_conversion(groups, vector_words, shared):
+    rtlil.convert(FeatureMemory(BITS, WORDS, groups, vector_words, shared))

@@ -148,5 +148,53 @@ def test_a_host_takes_the_place_of_the_machine():
     Bench(dut).run(testbench)
 
 
-def test_conversion():
-    rtlil.convert(Store(BITS, DEPTH))
+@pytest.mark.parametrize("stall", [0.0, 0.6])
+def test_others_read_a_shared_one_while_a_word_waits(stall):
+    """In every cycle in which ``reads`` is low; the machine's stream is as without them."""
+    dut = Store(BITS, DEPTH, shared=True)
+    bench = Bench(dut)
+    words = contents()
+    generator = random.Random(1)
+    addresses = [generator.randrange(DEPTH) for _ in range(80)]
+    sent, received, others = [], [], []
+
+    async def fill(ctx):
+        ctx.set(dut.host.write, 1)
+        for address, word in enumerate(words):
+            ctx.set(dut.host.write_address, address)
+            ctx.set(dut.host.write_data, word)
+            await ctx.tick()
+        ctx.set(dut.host.write, 0)
+
+    async def sender(ctx):
+        await fill(ctx)
+        sent.extend(await bench.send(ctx, dut.address, addresses, stall))
+
+    async def receiver(ctx):
+        received.append(await bench.receive(ctx, dut.word, len(addresses), stall))
+
+    async def reader(ctx):
+        await ctx.tick().repeat(DEPTH)
+        while not received:
+            address = generator.randrange(DEPTH)
+            # Known within the cycle, as hardware knows it.
+            reads = not ctx.get(dut.reads)
+            ctx.set(dut.host.read, int(reads))
+            ctx.set(dut.host.read_address, address)
+            await ctx.tick()
+            if reads:
+                others.append(ctx.get(dut.host.read_data) == words[address])
+            ctx.set(dut.host.read, 0)
+
+    # The reader looks when the others have settled what they do in a cycle.
+    bench.run(sender, receiver, reader)
+    assert received[0].values == [words[address] for address in addresses]
+    assert all(others) and (len(others) > 20 if stall else len(others) <= 2)
+    if stall == 0:
+        assert received[0].cycles == [cycle + dut.latency for cycle in sent]
+        assert sent == list(range(sent[0], sent[0] + len(sent)))
+
+
+@pytest.mark.parametrize("shared", [False, True])
+def test_conversion(shared):
+    rtlil.convert(Store(BITS, DEPTH, shared=shared))
