@@ -29,11 +29,15 @@ def transport_of(description: dict[str, Any], folder: Path, name: str, port: str
         raise NoMulError(f"{description['board']} has no transport {name}; take another")
     if name == "serial":
         return Serial(port, host["baud"])
-    mhz = description["clock_mhz"]
-    if name == "pynq":
-        return Pynq(folder / "nomul.bit", host["base"], mhz)
-    set_clock(PhysicalMemory(), host["kind"], host["reference_mhz"], mhz)
-    return DevMem(host["base"]) if name == "devmem" else Uio()
+    opened = {
+        "devmem": lambda: DevMem(host["base"]),
+        "uio": Uio,
+        "pynq": lambda: Pynq(folder / "nomul.bit", host["base"]),
+    }[name]()
+    # With the bitstream loaded, and before the first access.
+    wanted = (host["kind"], host["reference_mhz"], description["clock_mhz"])
+    set_clock(PhysicalMemory(), *wanted)
+    return opened
 
 
 def open_machine(

@@ -114,21 +114,19 @@ class Uio(Mapped):
 
 
 class Pynq(Mapped):
-    """A machine on a board with PYNQ: loads the bitstream and sets the clock.
+    """A machine on a board with PYNQ: loads the bitstream.
 
     Parameters
     ----------
     bitstream : path
     base : int
         Of its registers.
-    clock_mhz : float
     """
 
-    def __init__(self, bitstream: str | Path, base: int, clock_mhz: float) -> None:
+    def __init__(self, bitstream: str | Path, base: int) -> None:
         import pynq
 
         pynq.Bitstream(str(bitstream)).download()
-        pynq.ps.Clocks.fclk0_mhz = clock_mhz
         super().__init__(pynq.MMIO(base, WINDOW).array)
 
 

@@ -5,6 +5,7 @@ Each function gives a layer that computes exactly the same integers.
 
 import dataclasses
 import itertools
+from operator import itemgetter
 
 import numpy as np
 
@@ -84,38 +85,44 @@ def unfolding_of(layer: QConv, lanes: int, vector_words: int) -> Unfolding:
     """How the input of a convolution is best stored: with several pixels of an image in a word.
 
     Of all ways that need no more memory than a word a pixel, that with the fewest vectors of
-    ``vector_words`` words for an output, then the fewest words, then the fewest pixels side by side.
+    ``vector_words`` words for an output, then the fewest words, then the fewest pixels of a word.
     """
     window, channels = layer.window, layer.weight.shape[1]
     if layer.groups > 1 or window.dilation != (1, 1) or 2 * channels > lanes:
         return FOLDED
-    best = None
-    for rows, columns in itertools.product(*(range(1, size + 1) for size in window.kernel)):
-        # Where a stride is no longer than what is side by side, it vanishes.
-        down, across = (
-            stride if count >= stride else 1
-            for stride, count in zip(window.stride, (rows, columns))
-        )
-        if rows % down or columns % across:
-            # Positions of the kernel must stand whole steps apart, unless there is one alone.
-            if (rows % down and rows < window.kernel[0]) or (
-                columns % across and columns < window.kernel[1]
-            ):
-                continue
-        words = -(-rows * columns * channels // lanes)
-        taps = -(-window.kernel[0] // rows) * -(-window.kernel[1] // columns)
-        cost = (
-            -(-taps * words // vector_words),
-            words / (down * across),
-            rows * columns,
-            columns,
-        )
-        if words > down * across:
-            continue
-        if best is None or cost < best[0]:
-            top, left = window.padding[0] * (rows > 1), window.padding[1] * (columns > 1)
-            best = cost, Unfolding(rows, top, down, columns, left, across)
-    return best[1] if best and best[1].rows * best[1].columns > 1 else FOLDED
+    ways = [
+        way
+        for rows, columns in itertools.product(*(range(1, size + 1) for size in window.kernel))
+        for way in [side_by_side(layer, rows, columns, lanes, vector_words)]
+        if way is not None
+    ]
+    return min(ways, key=itemgetter(0))[1]
+
+
+def side_by_side(
+    layer: QConv, rows: int, columns: int, lanes: int, vector_words: int
+) -> tuple[tuple, Unfolding] | None:
+    """So many pixels of an image in a word, and what that costs; None where it cannot be."""
+    window, channels = layer.window, layer.weight.shape[1]
+    counts = rows, columns
+    # Where a stride is no longer than what is side by side, it vanishes.
+    down, across = (
+        stride if count >= stride else 1 for stride, count in zip(window.stride, counts)
+    )
+    # Positions of the kernel must stand whole steps apart, unless there is one alone.
+    apart = (
+        count % step == 0 or count == size
+        for count, step, size in zip(counts, (down, across), window.kernel)
+    )
+    words = -(-rows * columns * channels // lanes)
+    if words > down * across or not all(apart):
+        return None
+    taps = -(-window.kernel[0] // rows) * -(-window.kernel[1] // columns)
+    cost = -(-taps * words // vector_words), words / (down * across), rows * columns, columns
+    if rows * columns == 1:
+        return cost, FOLDED
+    top, left = window.padding[0] * (rows > 1), window.padding[1] * (columns > 1)
+    return cost, Unfolding(rows, top, down, columns, left, across)
 
 
 def space_to_depth(layer: QConv) -> Unfolding:

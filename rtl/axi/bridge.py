@@ -21,7 +21,7 @@ class LiteBridge(wiring.Component):
     the address space behind it ends with DECERR and reaches nobody. Where both a write and a read
     wait, they take turns. Exclusive accesses are answered with OKAY: they are none.
 
-    A beat takes 3 cycles more than the slave takes, a transaction 2 more. All outputs but the
+    A beat takes 3 cycles more than the slave takes, and a write one more. All outputs but the
     ready of responses are registers.
 
     Parameters
@@ -61,19 +61,25 @@ class LiteBridge(wiring.Component):
         address = Signal(config.address_bits)
         left, length = Signal(8), Signal(8)
         size, kind = Signal(3), Signal(2)
-        worst, outside = Signal(2), Signal()
+        worst, outside, last = Signal(2), Signal(), Signal()
         following = Signal(BURST_BITS)
-        self.follow(m, address, length, size, kind, following)
+        self.follow(m, address[:BURST_BITS], length, size, kind, following)
         advance = [address[:BURST_BITS].eq(following), left.eq(left - 1)]
 
         m.d.comb += [
             write.eq(axi.awvalid & ~(wrote & axi.arvalid)),
-            outside.eq(address[self.lite_bits :] != self.base >> self.lite_bits),
             axi.bid.eq(tag),
             axi.rid.eq(tag),
             axi.bresp.eq(worst),
         ]
-        m.d.sync += [axi.awready.eq(0), axi.arready.eq(0), axi.wready.eq(0)]
+        m.d.sync += [
+            axi.awready.eq(0),
+            axi.arready.eq(0),
+            axi.wready.eq(0),
+            # A cycle late, which is soon enough.
+            outside.eq(address[self.lite_bits :] != self.base >> self.lite_bits),
+            last.eq(left == 0),
+        ]
         # Lite addresses and data stay until they are taken.
         for valid, ready in (
             (lite.awvalid, lite.awready),
@@ -93,10 +99,15 @@ class LiteBridge(wiring.Component):
                 m.d.sync += worst.eq(Response.OKAY)
                 with m.If(write):
                     m.d.sync += [axi.awready.eq(1), wrote.eq(1), *take("aw")]
-                    m.next = "WRITE"
+                    m.next = "BEGIN"
                 with m.Elif(axi.arvalid):
                     m.d.sync += [axi.arready.eq(1), wrote.eq(0), *take("ar")]
-                    m.next = "READ"
+                    m.next = "BEGIN"
+            # What follows from the address is known after this.
+            with m.State("BEGIN"):
+                m.next = "READ"
+                with m.If(wrote):
+                    m.next = "WRITE"
             # A beat of data is passed on, or dropped; it is taken in the next cycle.
             with m.State("WRITE"), m.If(axi.wvalid):
                 m.d.sync += [
@@ -115,7 +126,7 @@ class LiteBridge(wiring.Component):
                     m.d.sync += advance
                     with m.If(answer > worst):
                         m.d.sync += worst.eq(answer)
-                    with m.If(left == 0):
+                    with m.If(last):
                         m.d.sync += axi.bvalid.eq(1)
                         m.next = "RESPOND"
                     with m.Else():
@@ -137,7 +148,7 @@ class LiteBridge(wiring.Component):
                         axi.rvalid.eq(1),
                         axi.rdata.eq(Mux(outside, 0, lite.rdata)),
                         axi.rresp.eq(Mux(outside, Response.DECERR, lite.rresp)),
-                        axi.rlast.eq(left == 0),
+                        axi.rlast.eq(last),
                     ]
                     m.next = "ANSWER"
             with m.State("ANSWER"), m.If(axi.rready):
@@ -148,23 +159,27 @@ class LiteBridge(wiring.Component):
                     m.next = "READ"
         return m
 
-    def follow(self, m: Module, address, length, size, kind, following) -> None:
-        """``following``: the address of the next beat, its lowest bits."""
-        step, mask = Signal(3), Signal(BURST_BITS)
-        raised = Signal(BURST_BITS)
-        low = address[:BURST_BITS]
-        m.d.comb += [
-            step.eq(1 << size[:2]),
-            mask.eq(((length + 1) << size[:2]) - 1),
-            # The first beat alone may be unaligned.
-            raised.eq((low & ~(step - 1)) + step),
+    def follow(self, m: Module, low, length, size, kind, following) -> None:
+        """``following``: the next beat's address, ``low`` bits, three cycles after this beat's.
+
+        No beat takes fewer.
+        """
+        mask, raised = Signal(BURST_BITS), Signal(BURST_BITS)
+        carry = Signal()
+        m.d.comb += carry.eq((size == 2) | (low[1] & ((size == 1) | low[0])))
+        # An unaligned address, of the first beat alone, is aligned by the way.
+        m.d.sync += [
+            mask.eq((length << size[:2]) | Mux(size == 2, 3, size == 1)),
+            raised[2:].eq(low[2:] + carry),
+            raised[1].eq((size != 2) & (low[1] ^ ((size == 1) | low[0]))),
+            raised[0].eq((size == 0) & ~low[0]),
         ]
         with m.Switch(kind):
             with m.Case(0):
-                m.d.comb += following.eq(low)
+                m.d.sync += following.eq(low)
             with m.Case(2):
-                m.d.comb += following.eq(
+                m.d.sync += following.eq(
                     Cat(Mux(mask[i], raised[i], low[i]) for i in range(BURST_BITS))
                 )
             with m.Default():
-                m.d.comb += following.eq(raised)
+                m.d.sync += following.eq(raised)

@@ -27,9 +27,9 @@ def test_the_way_to_a_machine(name, monkeypatch, tmp_path):
     found = transport_of(description, tmp_path, name, "/dev/ttyX")
     clock = ("clock", "ps7", 50.0, 100.0)
     assert (found, done) == {
-        "devmem": ("DevMem", [clock, ("DevMem", 0x4000_0000)]),
-        "uio": ("Uio", [clock, ("Uio",)]),
-        "pynq": ("Pynq", [("Pynq", tmp_path / "nomul.bit", 0x4000_0000, 100.0)]),
+        "devmem": ("DevMem", [("DevMem", 0x4000_0000), clock]),
+        "uio": ("Uio", [("Uio",), clock]),
+        "pynq": ("Pynq", [("Pynq", tmp_path / "nomul.bit", 0x4000_0000), clock]),
         "serial": ("Serial", [("Serial", "/dev/ttyX", 1_000_000)]),
     }[name]
     other = ZYNQ if name == "serial" else SERIAL

@@ -12,7 +12,7 @@ __all__ = ["BASE", "CONFIG", "WORDS", "Bridged"]
 
 CONFIG = AxiConfig(address_bits=32, data_bits=32, id_bits=12)
 BASE = 0x4000_0000
-WORDS = 1 << 12
+WORDS = 1 << 9
 
 
 class Bridged(wiring.Component):
