@@ -38,6 +38,9 @@ class LayerRecord:
         Of its weights, the mean over all outputs, whose passes may differ; 0 without runs.
     cycles : int
         Predicted cycles, see :class:`~compiler.cycles.Cycles`.
+    kept : bool
+        Whether its tensor stands there at all: not where each part of it stays on chip until the
+        next layer has read it.
     """
 
     name: str
@@ -50,6 +53,7 @@ class LayerRecord:
     macs: int
     passes: float
     cycles: int
+    kept: bool = True
 
     def busy(self, macs_per_cycle: int) -> float:
         """Share of the engine's MAC slots, in this layer's cycles, that do its MACs.

@@ -51,7 +51,7 @@ class ExternalSimulator(ProgramSimulator):
                 self.move(event)
             elif isinstance(event, Run):
                 self.execute_run(event)
-        tensors = {layer.name: self.read(layer.output) for layer in program.layers}
+        tensors = {layer.name: self.read(layer.output) for layer in program.layers if layer.kept}
         return ProgramResult(self.read(program.output), tensors, program.cycles)
 
     def read(self, tensor: PlacedTensor) -> np.ndarray:

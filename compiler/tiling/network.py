@@ -54,6 +54,7 @@ def tile_network(graph: QuantizedGraph, prepared: Prepared, architecture: Archit
     for task, runs in zip(tiles, made.runs):
         ends[task.step.owner + 1] = runs
     ends = np.maximum.accumulate(ends).tolist()
+    joined = {task.step.layer.name for task in tiles if task.joined}
     layers = [
         LayerRecord(
             name=layer.name,
@@ -66,6 +67,7 @@ def tile_network(graph: QuantizedGraph, prepared: Prepared, architecture: Archit
             macs=layer.macs if isinstance(layer, QConv) else 0,
             passes=made.passes.get(owner, 0),
             cycles=time.layers.get(owner, 0),
+            kept=layer.name not in joined,
         )
         for owner, layer in enumerate(graph.layers)
     ]
