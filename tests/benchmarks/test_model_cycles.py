@@ -21,5 +21,8 @@ def test_the_rtl_of_a_machine_counts_what_is_predicted():
 
 def test_all_kept_predictions_were_right():
     rows = json.loads(RESULTS.read_text())
-    assert len(rows) == 60 and mismatches(rows) == 0
+    known = [f"{one.name}-a{one.activation_bits}" for one in machines()]
+    kept = [row["machine"] for row in rows[::3]]
+    assert kept == known[: len(kept)] and len(rows) == 3 * len(kept) >= 45
+    assert mismatches(rows) == 0
     assert mismatches([{"model": 1, "program": 1, "rtl": 2}]) == 1
