@@ -26,7 +26,7 @@ PORT = small(outstanding=2, burst=2)
 CHANNEL = DmaConfig(PORT, ((Region.WEIGHTS, 16, 16), (Region.FEATURES, 8, 8)), buffers=2, queue=2)
 BOUNDED = ("w_last",)
 W_LAST_CYCLES = 14
-CHANNEL_CYCLES = 24
+CHANNEL_CYCLES = 20
 """The first burst of a channel is on the bus some 17 cycles behind its transfer."""
 
 
