@@ -6,7 +6,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -84,6 +84,7 @@ def package(
     version: str,
     progress: Callable[[str], None] = silent,
     seed: int = 1,
+    clock_mhz: float | None = None,
 ) -> dict[str, bytes]:
     """The files of a package by their names in its folder.
 
@@ -98,12 +99,18 @@ def package(
     progress : function of str
     seed : int
         Of the placer, where the bitstream is made here.
+    clock_mhz : float, optional
+        Of the machine; by default its architecture's or, where that is fixed, the board's.
 
     Errors: :class:`NoMulError` where a tool is missing, or the machine is too large or too slow for
     a board whose bitstream is made here.
     """
     arch, host = program.architecture, board.host
-    clock_mhz = host.clock_mhz if isinstance(host, Serial) else arch.clock_mhz
+    if isinstance(host, Serial):
+        host = replace(host, clock_mhz=clock_mhz or host.clock_mhz)
+        board = replace(board, host=host)
+        clock_mhz = host.clock_mhz
+    clock_mhz = clock_mhz or arch.clock_mhz
     values: dict[str, Any] = {"board": board, "program": program, "top": TOP}
     values |= {"clock_mhz": clock_mhz, "serial": isinstance(host, Serial), "mhz": None}
     make = _zynq if isinstance(host, Processor) else _ecp5

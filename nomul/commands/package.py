@@ -44,13 +44,24 @@ TESTS = 2
     "--seed", type=click.IntRange(1), default=1, show_default=True, help="Of the placer, on ECP5."
 )
 @click.option(
+    "--clock",
+    type=click.FloatRange(1, 1000),
+    metavar="MHZ",
+    help="The machine's clock; by default its architecture's, or the board's on ECP5.",
+)
+@click.option(
     "--output",
     "-o",
     type=click.Path(path_type=Path),
     help="The folder to make; by default NETWORK.BOARD.",
 )
 def command(
-    board_name: str, source: str, arch: str | None, seed: int, output: Path | None
+    board_name: str,
+    source: str,
+    arch: str | None,
+    seed: int,
+    clock: float | None,
+    output: Path | None,
 ) -> dict[str, Any]:
     """Write a folder with Verilog, build scripts, network, driver and the steps for a board.
 
@@ -63,7 +74,7 @@ def command(
     with stage("Run images for the self-test") as progress:
         test = self_test(program)
     with stage(f"Package {program.name} for {board.name}") as progress:
-        files = package(board, program, test, __version__, progress.say, seed)
+        files = package(board, program, test, __version__, progress.say, seed, clock)
         write_folder(folder, files)
     table(
         f"{program.name} for {board.name}",

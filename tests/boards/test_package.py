@@ -185,6 +185,8 @@ def test_a_package_for_every_board(name, network, monkeypatch, here, tmp_path):
         assert ("build_openxc7.sh" in files) == (board.host.kind == "ps7")
         assert f"nomul@{board.host.base:x}" in files["nomul.dtso"].decode()
     else:
+        faster = package(board, *network, "0.0", clock_mhz=75.0)
+        assert json.loads(faster["package.json"])["host"]["clock_mhz"] == 75.0
         assert files["nomul.bit"] == b"bits" and "60.0 MHz" in readme
         limits = files["hdl/nomul.lpf"].decode()
         for port, pin in board.pins.items():

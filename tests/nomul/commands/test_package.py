@@ -15,6 +15,11 @@ def test_a_program(files, tmp_path, monkeypatch):
     found = json.loads(figures.read_text())
     assert (found["board"], found["architecture"]) == ("pynq-z2", "tiny")
     assert all((folder / name).is_file() for name in found["files"])
+    assert "-period 10.000 " in (folder / "hdl/clock.xdc").read_text()
+    slower = nomul("package", *options[:-1], tmp_path / "slower", "--clock", "80")
+    assert slower.exit_code == 0, slower.stderr
+    assert "-period 12.500 " in (tmp_path / "slower/hdl/clock.xdc").read_text()
+    assert json.loads((tmp_path / "slower/package.json").read_text())["clock_mhz"] == 80
     # Once more: before any work.
     again = nomul("package", *options)
     assert again.exit_code == 1 and "exists; name another folder" in again.stderr
