@@ -144,7 +144,7 @@ def measure(architecture: Architecture, progress: Report) -> list[dict[str, Any]
         passes = {layer.name: int(layer.passes) for layer in program.layers}
         predicted = sum(layer_cycles(graph, architecture, passes).values()) + 1
         codes = np.random.default_rng(1).integers(0, 8, graph.input_shape)
-        _, counted = Driver(model, program).run(codes)
+        _, counted = Driver(model, program).run_codes(codes)
         rows.append(
             {
                 "machine": f"{architecture.name}-a{architecture.activation_bits}",

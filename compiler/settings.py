@@ -182,7 +182,7 @@ class Move:
     """One ``MOVE``: fields of it, of ``TARGET`` and of ``SHAPE`` as they stand."""
 
     channel: int
-    store: bool
+    store: int
     region: int
     buffer: int
     offset: int
@@ -232,7 +232,7 @@ def execute(architecture: Architecture, words: Sequence[int]) -> Iterator[Event]
                 continue
             elif opcode is Opcode.MOVE:
                 target, shape = settings.get(Opcode.TARGET), settings.get(Opcode.SHAPE)
-                yield Move(**fields | {"store": bool(fields["store"])} | target | shape)
+                yield Move(**fields, **target, **shape)
                 continue
             elif opcode is Opcode.WAIT:
                 yield Wait(Waited(fields["what"]), fields["count"])

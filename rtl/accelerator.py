@@ -183,7 +183,9 @@ class Accelerator(wiring.Component):
         A stop resets them in their own way: what is under way on their ports is finished.
         """
         sequencer, features = parts["sequencer"], parts["features"]
-        m.submodules.dma = dma = Dma(self.architecture.channels)
+        channels = self.architecture.channels
+        assert channels
+        m.submodules.dma = dma = Dma(channels)
         for region, part in regions.items():
             name = region.name.lower()
             wiring.connect(m, getattr(host, name), getattr(dma, f"host_{name}"))

@@ -38,11 +38,11 @@ class Register(IntEnum):
     INTERRUPT = 9  # written: 1 lets the interrupt line be high while the machine waits for the host
     # Words since the start, in machines that count them:
     FEATURES_READ = 10  # by the nest ACTIVATION
-    WEIGHTS_READ = 11
+    WEIGHTS_READ = 11  # by the nest WEIGHT
     SUMS_ADDED = 12  # words of sums that the accumulators took
-    PARAMETERS_READ = 13
-    RESIDUALS_READ = 14
-    OUTPUTS_WRITTEN = 15
+    PARAMETERS_READ = 13  # by the nest PARAMETER
+    RESIDUALS_READ = 14  # by the nest RESIDUAL
+    OUTPUTS_WRITTEN = 15  # to the feature memory
 
 
 class Control(IntEnum):

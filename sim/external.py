@@ -42,7 +42,8 @@ class ExternalSimulator(ProgramSimulator):
         arch, program = self.architecture, self.program
         lanes = arch.lanes
         self.features = np.zeros((len(codes), arch.memory.feature_words, lanes), self.WORD)
-        self.outside = np.full((len(codes), program.external_words, lanes), UNWRITTEN, self.WORD)
+        size = len(codes), program.external_words, lanes
+        self.outside: np.ndarray = np.full(size, UNWRITTEN, self.WORD)
         source = program.input
         here = slice(source.address, source.address + source.words)
         self.outside[:, here] = self.to_words(source, codes)

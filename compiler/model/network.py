@@ -1,14 +1,14 @@
 """A network on many machines: cycles, layer by layer, on chip or from external memory."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import numpy as np
 
 from compiler.memory import allocate
 from compiler.model.compute import Engine, bypass_cycles, engine_cycles
 from compiler.model.external import External, Grid, Segment, Tiled, Widths, demand, tiled
-from compiler.model.precision import Precision
 from compiler.model.work import Work, Workload, workload
 from quant.quantized import QuantizedGraph
 from rtl.architecture import Architecture
@@ -57,6 +57,13 @@ def widths_of(architecture: Architecture) -> Widths:
     )
 
 
+class HasSegments(Protocol):
+    """What a :class:`~compiler.model.precision.Precision` says."""
+
+    def segments(self, layer: str, channels: int, architecture: Architecture) -> Sequence[Segment]:
+        """Passes of a layer's output channels on a machine."""
+
+
 @dataclass
 class NetworkModel:
     """Cycles of a network at a precision.
@@ -68,11 +75,11 @@ class NetworkModel:
     ----------
     graph : QuantizedGraph
         Its weights are not looked at: an outline does.
-    precision : Precision
+    precision : Precision, or what else says how many passes output channels take
     """
 
     graph: QuantizedGraph
-    precision: Precision
+    precision: HasSegments
     kept: dict[tuple, Workload] = field(default_factory=dict)
     feature_words: dict[tuple, int] = field(default_factory=dict)
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from compiler.emit import Emitter
-from compiler.lower import lower
+from compiler.lower import Mapper, lower
 from compiler.mapping import Convolution, Mapping
 from compiler.tensor import PlacedTensor
 from compiler.tiling.schedule import Chunk
@@ -70,7 +70,7 @@ class TileEmitter(Emitter):
 class Mapped:
     """Mappings of tiles, each shape's made once at the address 0."""
 
-    mapper: object
+    mapper: Mapper
     kept: dict[tuple, Mapping] = field(default_factory=dict)
     shape: tuple = ()
 
@@ -78,12 +78,12 @@ class Mapped:
         """The mapping of the tile of the shape at hand, at its addresses."""
         tensors = convolution.input, convolution.output, convolution.residual
         if self.shape not in self.kept:
+            residual = convolution.residual
             still = replace(
                 convolution,
-                **{
-                    name: None if tensor is None else replace(tensor, address=0)
-                    for name, tensor in zip(("input", "output", "residual"), tensors)
-                },
+                input=replace(convolution.input, address=0),
+                output=replace(convolution.output, address=0),
+                residual=None if residual is None else replace(residual, address=0),
             )
             self.kept[self.shape] = self.mapper(architecture, still)
         return moved(self.kept[self.shape], *tensors)

@@ -7,7 +7,7 @@ for later ones waits for as many more.
 
 from compiler.tiling.transfers import Buffer
 from quant.errors import NoMulError
-from rtl.isa import Instruction, Opcode, Waited, decode, encode
+from rtl.isa import Instruction, Opcode, decode, encode
 from rtl.registers import Region
 
 __all__ = ["paged"]
@@ -42,7 +42,7 @@ def paged(words: list[int], memory_words: int) -> list[int]:
             moves += 1
             waiting = moves
         elif waiting is not None and offset >= half - AHEAD:
-            result.append(encode(Opcode.WAIT, what=Waited(CHANNEL), count=waiting))
+            result.append(encode(Opcode.WAIT, what=CHANNEL, count=waiting))
             waiting = None
         instruction = decode(word)
         moves += instruction.opcode is Opcode.MOVE and instruction.fields["channel"] == CHANNEL

@@ -266,7 +266,7 @@ class Scheduler:
             if address is None:
                 raise self.unfit(number, Region.FEATURES, words)
         place = space.take(Place(address, words, number, end, None if joined else number))
-        self.slots[number].after.update(space.owners_before(place))
+        self.slots[number].after |= space.owners_before(place)
         return address
 
     def last_use(self, number: int, role: str, what: Operand | Chunk) -> int:

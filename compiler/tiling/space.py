@@ -14,7 +14,7 @@ class Place:
     address, words : int
     begin, end : int
         Times, see :mod:`compiler.tiling.schedule`.
-    owner : object
+    owner : int, optional
         Who has them; not looked at here.
     """
 
@@ -22,7 +22,7 @@ class Place:
     words: int
     begin: int
     end: int
-    owner: object = None
+    owner: int | None = None
 
     def meets(self, address: int, words: int) -> bool:
         """Whether it shares words with others, at whatever time."""
@@ -66,7 +66,7 @@ class Space:
         self.places.sort(key=lambda other: (other.address, other.words))
         return place
 
-    def owners_before(self, place: Place) -> set[object]:
+    def owners_before(self, place: Place) -> set[int]:
         """Who had words of a place before it."""
         return {
             other.owner

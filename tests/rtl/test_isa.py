@@ -99,7 +99,7 @@ def test_unknown_opcodes(opcode):
         ),
         (
             encode(Opcode.CHECK, version=2, fingerprint=0xABCD, length=0),
-            "check   version=2 fingerprint=0xabcd",
+            "check   version=2 fingerprint=0xabcd length=0",
         ),
         (
             encode(Opcode.VECTOR, word_step=-3, group_step=5, group_shift=1),

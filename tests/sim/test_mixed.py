@@ -73,6 +73,6 @@ def test_rtl():
     simulated = simulated_machine(program)
     expected = run_reference(graph, codes)[graph.output]
     for image, outputs in zip(codes, expected, strict=True):
-        found, cycles = simulated.run(image)
+        found, cycles = simulated.run_codes(image)
         assert np.array_equal(found, outputs)
         assert cycles == program.cycles

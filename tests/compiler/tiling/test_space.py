@@ -33,16 +33,16 @@ def test_what_is_full_has_no_place():
 
 def test_who_had_the_words_before():
     space = Space(10)
-    space.take(Place(0, 5, 0, 2, "first"))
-    space.take(Place(5, 5, 0, 3, "second"))
+    space.take(Place(0, 5, 0, 2, 1))
+    space.take(Place(5, 5, 0, 3, 2))
     place = space.take(Place(4, 2, 3, 4))
-    assert space.owners_before(place) == {"first", "second"}
+    assert space.owners_before(place) == {1, 2}
     assert space.owners_before(Place(0, 5, 1, 4)) == set()
 
 
 def test_an_early_end():
     space = Space(10)
-    space.take(Place(0, 10, 0, 5, "owner"))
+    space.take(Place(0, 10, 0, 5, 1))
     assert space.find(1, 3, 4) is None
     space.end(3)
     assert space.find(1, 3, 4) == 0

@@ -97,7 +97,7 @@ MUTANTS = [
     ("write", write, "w_stable", "beats.r_en.eq(active & axi.wready)", "beats.r_en.eq(active)"),
     ("write", write, "w_strobes", "axi.wstrb.eq(~0)", "axi.wstrb.eq(axi.wlast)"),
     ("write", write, "w_last", "last.eq(next_length == 0)", "last.eq(1)"),
-    ("write", write, "w_gapless", "                & enough\n", ""),
+    ("write", write, "w_gapless", " & room & enough & ", " & room & "),
 ]
 
 

@@ -51,6 +51,6 @@ def test_networks(kind):
         machine = simulated_machine(program)
         expected = run_reference(graph, codes)[graph.output]
         for image, outputs in zip(codes, expected):
-            found, cycles = machine.run(image)
+            found, cycles = machine.run_codes(image)
             assert np.array_equal(found, outputs), graph.name
             assert cycles == program.cycles

@@ -13,7 +13,7 @@ def test_methods_by_name():
     found = {"float": Float, "nbq": NBitTraining, "clipq": ClipQ}
     assert {name: find_method(name) for name in found} == found
     with pytest.raises(
-        NoMulError, match="no training method 'none'; choose one of: clipq, float, nbq"
+        NoMulError, match="no training method 'none'; choose one of: clipq, float, mixed, nbq"
     ):
         find_method("none")
 
