@@ -3,6 +3,7 @@
 import argparse
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -29,11 +30,12 @@ def transport_of(description: dict[str, Any], folder: Path, name: str, port: str
         raise NoMulError(f"{description['board']} has no transport {name}; take another")
     if name == "serial":
         return Serial(port, host["baud"])
-    opened = {
+    ways: dict[str, Callable[[], Transport]] = {
         "devmem": lambda: DevMem(host["base"]),
         "uio": Uio,
         "pynq": lambda: Pynq(folder / "nomul.bit", host["base"]),
-    }[name]()
+    }
+    opened = ways[name]()
     # With the bitstream loaded, and before the first access.
     wanted = (host["kind"], host["reference_mhz"], description["clock_mhz"])
     set_clock(PhysicalMemory(), *wanted)
