@@ -4,6 +4,7 @@ import mmap
 import os
 import select
 import time
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,14 @@ WINDOW = 1 << 28
 
 PAUSE = 20e-6
 """Seconds between two looks at a machine that works."""
+
+
+def package(name: str, purpose: str) -> Any:
+    """A package that not every board needs. Error: :class:`NoMulError` where it is missing."""
+    try:
+        return import_module(name)
+    except ImportError:
+        raise NoMulError(f"the package {name} is missing, which {purpose}") from None
 
 
 class Mapped:
@@ -124,8 +133,7 @@ class Pynq(Mapped):
     """
 
     def __init__(self, bitstream: str | Path, base: int) -> None:
-        import pynq
-
+        pynq = package("pynq", "a board's transport pynq needs; take another transport")
         pynq.Bitstream(str(bitstream)).download()
         super().__init__(pynq.MMIO(base, WINDOW).array)
 
@@ -153,8 +161,7 @@ class Serial:
 
     def __init__(self, port: str, baud: int, line: Any = None) -> None:
         if line is None:
-            import serial
-
+            serial = package("serial", "serial lines need: pip install pyserial")
             try:
                 line = serial.Serial(port, baud, timeout=self.TIMEOUT)
             except serial.SerialException as error:

@@ -102,3 +102,12 @@ def test_a_serial_port_that_is_not_there(monkeypatch):
     pytest.importorskip("serial")
     with pytest.raises(NoMulError, match="/dev/ttyNone cannot be opened"):
         Serial("/dev/ttyNone", 1_000_000)
+
+
+def test_a_package_that_is_missing(monkeypatch):
+    monkeypatch.setitem(sys.modules, "serial", None)
+    monkeypatch.setitem(sys.modules, "pynq", None)
+    with pytest.raises(NoMulError, match="serial is missing, which serial lines need: pip install"):
+        Serial("/dev/ttyUSB0", 1_000_000)
+    with pytest.raises(NoMulError, match="pynq is missing, which a board's transport pynq needs"):
+        Pynq("nomul.bit", 0)
