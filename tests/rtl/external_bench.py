@@ -52,8 +52,13 @@ class ExternalBench:
             )
             for n in range(2)
         ]
-        self.put(Buffer.PROGRAM, 0, program.instructions.astype("<u8").view("<u4").reshape(-1, 2))
         self.put(Buffer.WEIGHTS, 0, program.external)
+        self.replace(program)
+
+    def replace(self, program: Program) -> None:
+        """Another program of the same weights and tensors."""
+        self.program = program
+        self.put(Buffer.PROGRAM, 0, program.instructions.astype("<u8").view("<u4").reshape(-1, 2))
 
     def put(self, buffer: int, first: int, beats: np.ndarray) -> None:
         """Beats, as pairs of 32 bits, from one of a buffer on."""
