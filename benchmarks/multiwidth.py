@@ -24,6 +24,7 @@ from compiler.program import Program
 from nomul.blocks import block
 from nomul.engines import simulated_machine
 from nomul.output import Report
+from quant.mixed import WEIGHT
 from quant.quantized import QConv, QuantizedGraph
 from quant.reference import quantize_input, run_reference
 from rtl.architecture import load_architecture
@@ -41,11 +42,12 @@ COUNTED = ("lut", "ff", "dsp")
 
 @cache
 def graph(name: str, width: int | str) -> QuantizedGraph:
-    """A network at one width, or with every other convolution at 16 bits among 8."""
+    """A network at one width, or with every other convolution's weights at 16 bits among 8."""
     if width != MIXED:
         return quantized(name, f"int{width}", IMAGES)
     layers = [layer for layer in graph(name, 8).layers if isinstance(layer, QConv)]
-    return quantized(name, "int8", IMAGES, widths={layer.name: 16 for layer in layers[1::2]})
+    widths = {layer.name + WEIGHT: 16 for layer in layers[1::2]}
+    return quantized(name, "int8", IMAGES, widths=widths)
 
 
 @cache
