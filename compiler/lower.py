@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 
 from compiler.emit import Emitter, pack_parameters
-from compiler.mapping import Convolution, Mapping
+from compiler.mapping import LARGEST_COUNT, Convolution, Mapping
 from compiler.nest import Level, Vector, Walk
 from compiler.settings import encode_fields
 from compiler.tiles import Tile, tiles
@@ -22,11 +22,9 @@ from quant.quantized import (
 )
 from rtl import engines
 from rtl.architecture import Architecture
-from rtl.isa import COUNT, Nest, Opcode, Path
+from rtl.isa import Nest, Opcode, Path
 
 __all__ = ["Mapper", "lower"]
-
-LARGEST_COUNT = 1 << COUNT.width
 
 
 Mapper = Callable[[Architecture, Convolution], Mapping]

@@ -7,7 +7,7 @@ import numpy as np
 
 from compiler.emit import Emitter
 from compiler.lower import Mapper
-from compiler.mapping import Convolution
+from compiler.mapping import LARGEST_COUNT, Convolution
 from compiler.nest import Level, Vector, Walk
 from compiler.settings import encode_fields
 from compiler.split import (
@@ -26,13 +26,11 @@ from quant.graph import Window
 from quant.quantized import QAdd, QConv, QLayer, QMaxPool, QRequantize, QUpsample
 from quant.stochastic import lfsr_states
 from rtl import engines
-from rtl.isa import COUNT, Nest, Opcode, Operation, Path
+from rtl.isa import Nest, Opcode, Operation, Path
 from rtl.split.parts import PARTS, part_count, sum_bits, width_bits
 from rtl.split.requantize import SHIFT_BITS, total_bits
 
 __all__ = ["lower_split"]
-
-LARGEST_COUNT = 1 << COUNT.width
 
 
 @dataclass(frozen=True)

@@ -10,14 +10,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from compiler.cycles import FIRST_BYPASS, FIRST_WEIGHT, QUEUE
-from compiler.mapping import Way
+from compiler.mapping import LARGEST_COUNT, Way
 from compiler.model.work import Work
 from rtl.architecture import Architecture
-from rtl.isa import COUNT
 
-__all__ = ["LARGEST_COUNT", "Engine", "bypass_cycles", "engine_cycles"]
+__all__ = ["Engine", "bypass_cycles", "engine_cycles"]
 
-LARGEST_COUNT = 1 << COUNT.width
 SWAP = 1
 """Cycles between the first vector of a tile and the first word of the next that is loaded."""
 

@@ -18,8 +18,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from compiler.mapping import Way
-from compiler.model.compute import LARGEST_COUNT, Engine, bypass_cycles, engine_cycles
+from compiler.mapping import LARGEST_COUNT, Way
+from compiler.model.compute import Engine, bypass_cycles, engine_cycles
 from compiler.model.work import Work
 
 __all__ = ["External", "Grid", "Segment", "Tiled", "Widths", "demand", "tiled"]

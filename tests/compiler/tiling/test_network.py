@@ -13,8 +13,10 @@ from compiler.tiling.transfers import word_beats
 from quant.errors import NoMulError
 from quant.graph import Window
 from quant.quantized import QMaxPool
-from rtl.isa import Waited
+from rtl.architecture import load_architecture
+from rtl.isa import Nest, Waited
 from rtl.registers import Region
+from sim.reads import ActivationReads
 from tests.external import small_machine
 from tests.random_networks import NetworkBuilder, random_network
 
@@ -22,11 +24,7 @@ ARCH = small_machine()
 
 
 def compiled(seed):
-    try:
-        return compile(random_network(seed), ARCH)
-    except NoMulError as error:
-        assert "no tile can" in str(error) or "smallest tile" in str(error)
-        pytest.skip(f"{ARCH.name} is too small: {error}")
+    return compile(random_network(seed), ARCH)
 
 
 def spans(move, beats):
@@ -37,7 +35,7 @@ def spans(move, beats):
     return set(inside.reshape(-1).tolist()), set(outside.reshape(-1).tolist())
 
 
-@pytest.mark.parametrize("seed", [1, 3, 7, 9, 14, 21, 27])
+@pytest.mark.parametrize("seed", [1, 3, 7, 9, 10, 21, 27])
 def test_nothing_is_used_before_it_is_there(seed):
     """Transfers that nothing has waited for touch no words that a run, or another channel's, does.
 
@@ -79,14 +77,10 @@ def test_nothing_is_used_before_it_is_there(seed):
 
 
 def written(run):
-    from rtl.isa import Nest
-
     return set(run.addresses(Nest.OUTPUT, 1 << 24).tolist())
 
 
 def touched(run):
-    from sim.reads import ActivationReads
-
     reads = ActivationReads.of(ARCH, run, lambda *_: None)
     return set(reads.addresses[reads.inside].reshape(-1).tolist()) | written(run)
 
@@ -144,7 +138,5 @@ def test_a_machine_that_is_too_small(memory, message):
 
 
 def test_codes_that_split_stay_on_chip():
-    from rtl.architecture import load_architecture
-
     with pytest.raises(ValueError, match="codes that split stay on chip"):
         replace(load_architecture("multiwidth-small"), external=ARCH.external)
