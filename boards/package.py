@@ -37,8 +37,8 @@ _TEMPLATES = Environment(
     lstrip_blocks=True,
     keep_trailing_newline=True,
 )
-_C_SOURCES = ("nomul.h", "nomul.c")
-_C_LINUX = ("nomul_devmem.c", "example.c")
+_C_SOURCES = ("nomul.h", "nomul_internal.h", "nomul.c", "nomul_image.c")
+_C_LINUX = ("nomul_devmem.c", "nomul_udmabuf.c", "example.c")
 
 _TEXTS = {
     "hdl/nomul.v": "the whole logic, Verilog",
@@ -56,8 +56,11 @@ _TEXTS = {
     "registers.json": "map of the registers",
     "driver/nomul.py": "the driver for Python",
     "driver/nomul.h": "the driver for C",
-    "driver/nomul.c": "its code, without a heap",
+    "driver/nomul.c": "its code, without a heap: the machine",
+    "driver/nomul_image.c": "and the network's image",
+    "driver/nomul_internal.h": "what these two share",
     "driver/nomul_devmem.c": "its way to the registers under Linux",
+    "driver/nomul_udmabuf.c": "its way to external memory under Linux",
     "driver/nomul_registers.h": "the registers for C",
     "driver/example.c": "a program that runs the self-test",
     "README.md": "the steps",

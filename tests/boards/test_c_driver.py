@@ -31,6 +31,8 @@ STATUS = (
     "DAMAGED_IMAGE",
     "WIDE_WORDS",
     "NO_ACCESS",
+    "NO_MEMORY",
+    "NO_REST",
     "NO_MACHINE",
     "OTHER_MACHINE",
     "FAILED",
@@ -41,10 +43,23 @@ WRITE = ctypes.CFUNCTYPE(
     ctypes.c_int, ctypes.c_void_p, ctypes.c_uint32, ctypes.POINTER(ctypes.c_uint32), ctypes.c_uint32
 )
 IDLE = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
+BYTES = ctypes.POINTER(ctypes.c_uint8)
+MOVE = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_uint64, BYTES, ctypes.c_size_t)
+FILES = ("nomul.c", "nomul_image.c", "nomul_devmem.c", "nomul_udmabuf.c")
 
 
 class Transport(ctypes.Structure):
     _fields_ = [("context", ctypes.c_void_p), ("write", WRITE), ("read", WRITE), ("idle", IDLE)]
+
+
+class CMemory(ctypes.Structure):
+    _fields_ = [
+        ("context", ctypes.c_void_p),
+        ("base", ctypes.c_uint64),
+        ("size", ctypes.c_uint64),
+        ("write", MOVE),
+        ("read", MOVE),
+    ]
 
 
 class Tensor(ctypes.Structure):
@@ -60,7 +75,9 @@ class CImage(ctypes.Structure):
         ("content", ctypes.c_void_p),
         *(
             (name, ctypes.c_uint32)
-            for name in ("fingerprint", "version", "lanes", "bits", "pieces", "entries")
+            for name in (
+                "fingerprint", "version", "lanes", "bits", "pieces", "entries", "beats",
+            )
         ),
         ("cycles", ctypes.c_uint64),
         ("input", Tensor),
@@ -71,9 +88,12 @@ class CImage(ctypes.Structure):
 class Machine(ctypes.Structure):
     _fields_ = [
         ("transport", Transport),
+        ("memory", CMemory),
         ("image", CImage),
+        ("features", ctypes.c_uint64),
         ("error", ctypes.c_uint32),
         ("pc", ctypes.c_uint32),
+        ("transfer_errors", ctypes.c_uint32 * 2),
     ]
 
 
@@ -82,12 +102,13 @@ def library(tmp_path_factory) -> ctypes.CDLL:
     folder = tmp_path_factory.mktemp("c")
     (folder / "nomul_registers.h").write_text(c_header())
     compiler = (sys.executable, "-m", "ziglang", "cc", *FLAGS, f"-I{SOURCES}", f"-I{folder}")
-    sources = [str(SOURCES / name) for name in ("nomul.c", "nomul_devmem.c")]
+    sources = [str(SOURCES / name) for name in FILES]
     subprocess.run([*compiler, "-shared", "-fPIC", *sources, "-o", folder / "c.so"], check=True)
     example = [*compiler, *sources, str(SOURCES / "example.c"), "-lm", "-o", folder / "example"]
     subprocess.run(example, check=True)
     found = ctypes.CDLL(str(folder / "c.so"))
     found.nomul_message.restype = ctypes.c_char_p
+    found.nomul_memory_bytes.restype = ctypes.c_uint64
     found.example = folder / "example"
     return found
 
@@ -148,19 +169,18 @@ def test_a_network(library, network, simulated):
     transport, machine = transport_to(simulated), Machine()
     # What another driver left: a machine that runs.
     simulated.write(Register.CONTROL, np.array([Control.START], np.uint32))
-    done = library.nomul_open(ctypes.byref(machine), ctypes.byref(transport), ctypes.byref(image))
-    assert STATUS[done] == "OK"
+    assert library.nomul_memory_bytes(ctypes.byref(image)) == 0
+    assert opened(library, image, transport, machine=machine) == "OK"
     for image_codes, expected in zip(codes, outputs, strict=True):
         status, found, cycles = run(library, machine, image_codes, expected.shape)
         assert (status, cycles) == ("OK", program.cycles)
         np.testing.assert_array_equal(found, expected)
 
 
-def opened(library, image: CImage, transport: Transport) -> str:
-    machine = Machine()
-    return STATUS[
-        library.nomul_open(ctypes.byref(machine), ctypes.byref(transport), ctypes.byref(image))
-    ]
+def opened(library, image: CImage, transport: Transport, memory=None, machine=None) -> str:
+    machine = machine or Machine()
+    places = [ctypes.byref(part) for part in (machine, transport, image)]
+    return STATUS[library.nomul_open(*places, memory and ctypes.byref(memory))]
 
 
 def test_what_it_refuses(library, network, simulated):
@@ -179,7 +199,7 @@ def test_what_it_refuses(library, network, simulated):
     assert read_image(library, b"x" * 100)[0] == "NO_IMAGE"
     assert read_image(library, content[:8])[0] == "NO_IMAGE"
     assert read_image(library, content[:-4])[0] == "DAMAGED_IMAGE"
-    other = content[:4] + b"\x02\0\0\0" + content[8:]
+    other = content[:4] + b"\x01\0\0\0" + content[8:]
     assert read_image(library, other)[0] == "OTHER_FORMAT"
 
 
@@ -199,7 +219,7 @@ def test_an_instruction_that_does_not_exist(library, network, simulated):
     content = image_of(Program(**{**vars(program), "instructions": wrong})).to_bytes()
     _, image = read_image(library, content)
     transport, machine = transport_to(simulated), Machine()
-    library.nomul_open(ctypes.byref(machine), ctypes.byref(transport), ctypes.byref(image))
+    assert opened(library, image, transport, machine=machine) == "OK"
     status, _, _ = run(library, machine, codes[0], outputs[0].shape)
     assert (status, machine.error, machine.pc) == ("FAILED", 1, 2)
 
