@@ -14,10 +14,11 @@ from compiler.tiling.plan import Planner
 from compiler.tiling.schedule import Schedule, Unfit, schedule
 from compiler.tiling.tasks import Task, producers, tasks
 from compiler.tiling.timeline import timeline
-from compiler.tiling.transfers import BEAT, ExternalMap
+from compiler.tiling.transfers import ExternalMap
 from quant.errors import NoMulError
 from quant.quantized import QConv, QuantizedGraph
 from rtl.architecture import Architecture
+from rtl.dma.registers import BEAT
 from rtl.packing import pieces
 
 __all__ = ["model_of", "tile_network"]

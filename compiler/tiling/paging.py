@@ -5,8 +5,8 @@ of the one waits for it. What is inserted counts among the transfers of its chan
 for later ones waits for as many more.
 """
 
-from compiler.tiling.transfers import Buffer
 from quant.errors import NoMulError
+from rtl.dma.registers import Buffer
 from rtl.isa import Instruction, Opcode, decode, encode
 from rtl.registers import Region
 
