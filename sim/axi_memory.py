@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rtl.dma.control import CHANNELS
+from rtl.dma.registers import CHANNELS
 
 __all__ = ["Access", "AxiMemory"]
 

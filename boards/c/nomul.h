@@ -47,7 +47,7 @@ typedef struct {
 
 /* External memory that host and machine share. base is the address of its first byte as the machine
  * sees it, a multiple of 4096; offsets and sizes count bytes. write and read return 0 where they
- * have done it: then what was written is in the memory, and what the machine wrote has been read. */
+ * have done it: then what was written is in the memory, and what the machine wrote is read. */
 typedef struct {
     void *context;
     uint64_t base, size;
