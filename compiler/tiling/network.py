@@ -50,7 +50,8 @@ def tile_network(graph: QuantizedGraph, prepared: Prepared, architecture: Archit
     tiles, plan = plan_tiles(graph, prepared, architecture, mapper, chunks)
     places = ExternalMap.of(prepared, architecture)
     made = emit(architecture, tiles, plan, chunks, mapper, places)
-    time = timeline(architecture, made.instructions)
+    instructions = paged(made.instructions, architecture.memory.instruction_words)
+    time = timeline(architecture, instructions)
     ends = [0] * (len(graph.layers) + 1)
     for task, runs in zip(tiles, made.runs):
         ends[task.step.owner + 1] = runs
@@ -76,9 +77,7 @@ def tile_network(graph: QuantizedGraph, prepared: Prepared, architecture: Archit
         name=graph.name,
         scheme=graph.scheme,
         architecture=architecture,
-        instructions=np.array(
-            paged(made.instructions, architecture.memory.instruction_words), np.uint64
-        ),
+        instructions=np.array(instructions, np.uint64),
         weights=np.zeros((0, pieces(architecture.engine_config.weight_bits)), np.uint32),
         parameters=np.zeros((0, pieces(architecture.parameter_bits)), np.uint32),
         input=placed(prepared, places, graph.input),
