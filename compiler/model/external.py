@@ -46,7 +46,8 @@ class External:
     ahead : bool
         Whether all weights of a tile are on chip when it begins, those of a layer's first tile
         having come while the layer before it worked; as :mod:`compiler.tiling` has it. Else
-        weights may stream through a part of their memory, and layers wait for each other.
+        weights may stream through a part of their memory, and layers wait for each other. With it,
+        too, only those rows and columns of a map come that windows see.
     """
 
     bytes_per_cycle: float
@@ -153,6 +154,8 @@ def tiled(
     external: External,
 ) -> Tiled:
     """The best way, tiles and order for a layer on each machine of a grid."""
+    if external.ahead:
+        work = work.sampled
     candidates = [
         candidate(engine, work, way, segments, grid, widths, external)
         for way in (work.ways or (None,))
@@ -230,6 +233,9 @@ def candidate(
     fetch = external.cycles(inputs * widths.feature, input_runs)
     store = external.cycles(outputs * widths.feature, output_runs)
     fetch = fetch + (store if work.residual else 0)
+    if external.ahead:
+        # A tile's inputs come behind the outputs of another, and they behind inputs.
+        fetch, store = fetch + external.latency, store + external.latency
     weight_bytes = weights * widths.weight + (0 if way is None else made * widths.parameter)
     load = external.cycles(weight_bytes, np.where(weight_bytes > 0, 1, 0))
 

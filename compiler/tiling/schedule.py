@@ -225,7 +225,7 @@ class Scheduler:
         last = self.last_use(number, role, what)
         earliest = max(number - AHEAD[region], 0, *(maker + 2 for maker in made_by), 0)
         for at in range(min(earliest, number), number + 1):
-            begin = number if at == number and self.slots[number].drain else at - 1
+            begin = at if self.slots[at].drain else at - 1
             found = self.place(region, what, words, begin, number, last, made_by)
             if found:
                 self.slots[at].fetches.append(found)
