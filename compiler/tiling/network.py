@@ -14,7 +14,7 @@ from compiler.tiling.paging import paged
 from compiler.tiling.plan import Planner
 from compiler.tiling.schedule import Schedule, Unfit, schedule
 from compiler.tiling.tasks import Task, producers, tasks
-from compiler.tiling.timeline import timeline
+from compiler.tiling.timeline import GAP, timeline
 from compiler.tiling.transfers import BEAT, ExternalMap, word_beats
 from quant.errors import NoMulError
 from quant.quantized import QConv, QuantizedGraph
@@ -24,14 +24,24 @@ from rtl.packing import pieces
 __all__ = ["model_of", "tile_network"]
 
 
-def model_of(architecture: Architecture) -> ExternalModel:
+class Ports(ExternalModel):
+    """The channels' ports, whose short bursts cost no more beats than long ones, but a time each.
+
+    ``burst_overhead`` is that time.
+    """
+
+    def cycles(self, size: np.ndarray, runs: np.ndarray) -> np.ndarray:
+        """See :meth:`~compiler.model.external.External.cycles`."""
+        bursts = runs * np.ceil(size / (np.maximum(runs, 1) * self.burst_bytes))
+        return np.maximum(size / self.bytes_per_cycle, bursts * self.burst_overhead)
+
+
+def model_of(architecture: Architecture) -> Ports:
     """The machine's external memory for the model that chooses tiles."""
     external = architecture.external
     assert external is not None
-    overhead = external.burst * (100 / external.percent - 1) / CHANNELS
-    return ExternalModel(
-        CHANNELS * BEAT, external.burst * BEAT, overhead, external.latency, ahead=True
-    )
+    rate = CHANNELS * BEAT * external.percent / 100
+    return Ports(rate, external.burst * BEAT, GAP / CHANNELS, external.latency, ahead=True)
 
 
 def tile_network(graph: QuantizedGraph, prepared: Prepared, architecture: Architecture) -> Program:

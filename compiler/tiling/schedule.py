@@ -241,10 +241,9 @@ class Scheduler:
         last = self.last_use(number, role, what)
         earliest = max(number - AHEAD[region], 0, *(maker + 2 for maker in made_by), 0)
         for at in range(min(earliest, number), number + 1):
-            for begin in (at - 1, at) if self.slots[at].drain else (at - 1,):
-                # What is there early is not moved behind a barrier; features would be in its way.
-                if not chunk and self.slots[at].drain and begin < at:
-                    continue
+            drained = (at,) if self.slots[at].drain else ()
+            # In a slot with a barrier features come behind it, weights if they must.
+            for begin in drained if drained and not chunk else (at - 1, *drained):
                 found = self.place(region, what, words, begin, number, last, made_by)
                 if found:
                     self.divide(found, at, begin < at)
