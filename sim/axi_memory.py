@@ -6,13 +6,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rtl.dma.registers import CHANNELS
+from rtl.dma.registers import BEAT, CHANNELS
 
 __all__ = ["Access", "AxiMemory"]
 
 BASE = 1 << 28
 SIZE = 1 << 28
-BEAT = 8
 PAGE = 4096
 VIOLATIONS = (
     "a burst is not of type INCR, of whole beats and at a beat's address",

@@ -95,6 +95,21 @@ static nomul_status load_buffers(nomul_machine *machine)
     return status;
 }
 
+/* Stop the machine; write instructions, weights, parameters and buffers. */
+static nomul_status load_all(nomul_machine *machine)
+{
+    const nomul_image *image = &machine->image;
+    nomul_status status = set(machine, NOMUL_REGISTER_CONTROL, NOMUL_CONTROL_STOP);
+    if (status == NOMUL_OK) status = set(machine, NOMUL_REGISTER_INTERRUPT, 0);
+    if (status == NOMUL_OK && image->beats) status = load_buffers(machine);
+    for (uint32_t i = 0; status == NOMUL_OK && i < image->entries; ++i) {
+        const unsigned char *entry = entry_at(image, i);
+        if (word_at(entry, 0) == LOAD) status = load(machine, entry);
+    }
+    machine->whole = status == NOMUL_OK;
+    return status;
+}
+
 nomul_status nomul_open(nomul_machine *machine, const nomul_transport *transport,
                         const nomul_image *image, const nomul_memory *memory)
 {
@@ -113,14 +128,7 @@ nomul_status nomul_open(nomul_machine *machine, const nomul_transport *transport
     if (status != NOMUL_OK) return status;
     if (found[NOMUL_REGISTER_ID] != NOMUL_ID) return NOMUL_NO_MACHINE;
     if (found[NOMUL_REGISTER_FINGERPRINT] != image->fingerprint) return NOMUL_OTHER_MACHINE;
-    status = set(machine, NOMUL_REGISTER_CONTROL, NOMUL_CONTROL_STOP);
-    if (status == NOMUL_OK) status = set(machine, NOMUL_REGISTER_INTERRUPT, 0);
-    if (status == NOMUL_OK && needed) status = load_buffers(machine);
-    for (uint32_t i = 0; status == NOMUL_OK && i < image->entries; ++i) {
-        const unsigned char *entry = entry_at(image, i);
-        if (word_at(entry, 0) == LOAD) status = load(machine, entry);
-    }
-    return status;
+    return load_all(machine);
 }
 
 static uint32_t feature_address(const nomul_image *image, uint32_t address)
@@ -260,10 +268,16 @@ static nomul_status wait(nomul_machine *machine)
 nomul_status nomul_run(nomul_machine *machine, const int32_t *input, int32_t *output,
                        uint32_t *cycles)
 {
-    nomul_status status = write_input(machine, input);
+    /* A program in external memory that did not come to its end has left instructions on chip that
+     * are not the first ones. */
+    nomul_status status =
+        machine->image.beats && !machine->whole ? load_all(machine) : NOMUL_OK;
+    if (status == NOMUL_OK) status = write_input(machine, input);
+    machine->whole = 0;
     if (status == NOMUL_OK) status = set(machine, NOMUL_REGISTER_STOP_AFTER, 0);
     if (status == NOMUL_OK) status = set(machine, NOMUL_REGISTER_CONTROL, NOMUL_CONTROL_START);
     if (status == NOMUL_OK) status = wait(machine);
+    machine->whole = status == NOMUL_OK;
     if (status == NOMUL_OK) status = read_output(machine, output);
     if (status == NOMUL_OK && cycles) status = get(machine, NOMUL_REGISTER_CYCLES, cycles, 1);
     return status;

@@ -73,13 +73,14 @@ typedef struct {
 
 /* A machine with a network in it. error and pc say more of NOMUL_FAILED, and where the error is
  * NOMUL_ERROR_TRANSFER, transfer_errors of its two channels. features is where the buffer of
- * tensors begins in the memory. */
+ * tensors begins in the memory; whole, whether all that is loaded is as a start needs it. */
 typedef struct {
     nomul_transport transport;
     nomul_memory memory;
     nomul_image image;
     uint64_t features;
     uint32_t error, pc, transfer_errors[2];
+    int whole;
 } nomul_machine;
 
 /* Understand the content of a file network.image. */

@@ -4,13 +4,16 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from compiler.cycles import run_cycles
 from compiler.emit import Emitter
 from compiler.lower import Mapper, lower
 from compiler.mapping import Convolution, Mapping
+from compiler.settings import Run, execute
 from compiler.tensor import PlacedTensor
 from compiler.tiling.schedule import Chunk
 from compiler.tiling.tasks import Task
 from rtl.architecture import Architecture
+from rtl.isa import Opcode
 from rtl.registers import Region
 
 __all__ = ["Chunks", "Mapped", "TileEmitter"]
@@ -114,12 +117,14 @@ def moved(
 
 @dataclass
 class Chunks:
-    """All chunks of a network, each of whose contents stands once.
+    """All chunks of a network, each of whose contents stands once; and cycles of tiles.
 
     Attributes
     ----------
     images : dict of Region to list of array
         Contents by number.
+    cycles : dict of tuple to int
+        What the runs of a tile of each shape take.
     """
 
     images: dict[Region, list[np.ndarray]] = field(
@@ -127,6 +132,7 @@ class Chunks:
     )
     numbers: dict[tuple, int] = field(default_factory=dict)
     shapes: dict[tuple, tuple[Chunk, ...]] = field(default_factory=dict)
+    cycles: dict[tuple, int] = field(default_factory=dict)
 
     def of(self, task: Task, architecture: Architecture, mapper: Mapped) -> tuple[Chunk, ...]:
         """The chunks of a task."""
@@ -134,6 +140,12 @@ class Chunks:
             emitter = TileEmitter(architecture)
             mapper.shape = task.shape
             emitter.tile(task, (0,) * len(task.inputs), 0, mapper)
+            emitter.append(Opcode.HALT, {})
+            self.cycles[task.shape] = sum(
+                run_cycles(architecture, event)
+                for event in execute(architecture, emitter.instructions)
+                if isinstance(event, Run)
+            )
             self.shapes[task.shape] = tuple(
                 Chunk(region, self.number(region, words), len(words))
                 for region, words in emitter.found.items()

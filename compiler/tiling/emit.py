@@ -126,7 +126,7 @@ def emit(
             writer.wait(stored[task])
         if isinstance(what.what, Chunk):
             region, number = what.region, what.what.number
-            offset = offsets[region, number]
+            offset = offsets[region, number] + what.what.skipped * beats[region]
             writer.move(
                 Transfer(False, region, Buffer.WEIGHTS, offset, what.address, what.what.words)
             )
@@ -137,12 +137,14 @@ def emit(
 
     for number, slot in enumerate(plan.slots):
         if slot.drain:
+            for each in slot.early:
+                fetch(each)
             writer.drain()
         for task in slot.stores:
             for transfer in external.transfers(tasks[task].output, plan.outputs[task], store=True):
                 writer.move(transfer)
             stored[task] = writer.token
-        for each in slot.fetches:
+        for each in slot.fetches if slot.drain else (*slot.fetches, *slot.early):
             fetch(each)
         if number == len(tasks):
             break

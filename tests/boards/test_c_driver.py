@@ -104,6 +104,7 @@ class Machine(ctypes.Structure):
         ("error", ctypes.c_uint32),
         ("pc", ctypes.c_uint32),
         ("transfer_errors", ctypes.c_uint32 * 2),
+        ("whole", ctypes.c_int),
     ]
 
 
@@ -300,10 +301,10 @@ def test_a_network_in_external_memory(library, tiled):
     assert program.input.words * image.beats * BEAT > 4096
     model.memory.allow([(places[room.buffer], room.size) for room in image_of(program).buffers])
     transport, memory, machine = transport_to(model), memory_at(model.memory), Machine()
+    # What another driver left: a machine that runs.
+    model.write(Register.CONTROL, np.array([Control.START], np.uint32))
+    assert opened(library, image, transport, memory, machine) == "OK"
     for image_codes, expected in zip(codes, outputs, strict=True):
-        # Whatever the machine does, as of a driver that was killed.
-        model.write(Register.CONTROL, np.array([Control.START], np.uint32))
-        assert opened(library, image, transport, memory, machine) == "OK"
         status, found, _ = run(library, machine, image_codes, expected.shape)
         assert status == "OK"
         np.testing.assert_array_equal(found, expected)
@@ -312,6 +313,10 @@ def test_a_network_in_external_memory(library, tiled):
     status, _, _ = run(library, machine, codes[0], outputs[0].shape)
     assert (status, machine.error) == ("FAILED", Error.TRANSFER)
     assert TransferError.READ_SLVERR in list(machine.transfer_errors)
+    model.memory.fail([])
+    status, found, _ = run(library, machine, codes[0], outputs[0].shape)
+    assert status == "OK"
+    np.testing.assert_array_equal(found, outputs[0])
 
 
 def test_external_memory_that_does_not_do(library, tiled):

@@ -87,6 +87,13 @@ def test_a_channel_that_stops_is_named(machine, memory):
     ):
         driver.run_codes(CODES[0])
     memory.fail([])
+    # The same driver goes on; so it does behind a stop in mid-run.
+    for wait in (0, 40, 300):
+        output, _ = driver.run_codes(CODES[1])
+        np.testing.assert_array_equal(output, EXPECTED[PROGRAM.output.name][1])
+        driver.go_on(Control.START, 0)
+        machine.tick(wait)
+        driver.set(Register.CONTROL, Control.STOP)
     short = tuple(
         dataclasses.replace(room, size=BEAT if room.buffer is Buffer.FEATURES else room.size)
         for room in image.buffers
