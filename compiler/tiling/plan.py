@@ -145,7 +145,8 @@ class Planner:
             total = best[:, None] + np.maximum(load - early, 0) + cycles
             ways.append(total.argmin(axis=0))
             best = total.min(axis=0)
-            before = chunk, cycles / tiled.loads[0, own]
+            loads = tiled.loads[0, own]
+            before = chunk * np.minimum(loads, 2), cycles / loads
         found = [int(best.argmin())]
         for way in reversed(ways[1:]):
             found.append(int(way[found[-1]]))

@@ -294,8 +294,8 @@ class Scheduler:
         space = self.spaces[Region.FEATURES]
         joined = self.tasks[number].joined
         words = self.room[id(self.tasks[number].step), "output"]
-        # Behind a joined task there is time for the store until the next but one.
-        for end in (number + 3, number + 2) if self.on_chip(number) else (number + 2,):
+        # With room for three outputs there is a task's time more for the store.
+        for end in (number + 3, number + 2) if self.is_wide(number) else (number + 2,):
             address = space.find(words, number, end, top=True)
             if address is not None:
                 break
@@ -308,6 +308,17 @@ class Scheduler:
         place = space.take(Place(address, words, number, end, None if joined else number))
         self.slots[number].after |= space.owners_before(place)
         return address
+
+    def is_wide(self, number: int) -> bool:
+        """Whether there is room for three outputs of a task's step besides its inputs.
+
+        Behind a joined task there are two, one of which is its output.
+        """
+        if self.on_chip(number):
+            return True
+        step = id(self.tasks[number].step)
+        inputs = self.room.get((step, "input"), 0) + self.room.get((step, "residual"), 0)
+        return 2 * inputs + 3 * self.room[step, "output"] <= self.spaces[Region.FEATURES].words
 
     def last_use(self, number: int, role: str, what: Operand | Chunk) -> int:
         """The last task that needs the same without two in a row that do not."""
