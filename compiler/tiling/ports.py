@@ -22,7 +22,7 @@ PLACE = 2
 """Cycles that a burst keeps its place among those outstanding, besides latency and beats."""
 
 
-def burst_cycles(external: External, beats: int, store: bool = False) -> float:
+def burst_cycles(external: External, beats: float, store: bool = False) -> float:
     """Cycles from one burst to the next, of so many beats each.
 
     Its beats take some, and of bursts that are asked for ahead there are only so many::
@@ -57,9 +57,9 @@ class Machine:
     def run(self, start: float, cycles: int, writes: int, reads: int) -> None:
         """A run, which is later than all before."""
         least = 1 / cycles
-        left = (max(1 - words / cycles, least) for words in (writes, reads))
+        loads, stores = (max(1 - words / cycles, least) for words in (writes, reads))
         self.starts.append(start)
-        self.runs.append((start + cycles, *left))
+        self.runs.append((start + cycles, loads, stores))
 
     def after(self, begin: float, cycles: float, store: bool) -> float:
         """When a transfer ends that takes so many cycles of an idle machine."""
