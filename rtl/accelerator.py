@@ -10,8 +10,8 @@ from rtl.activations import ActivationFetch
 from rtl.architecture import Architecture
 from rtl.axi.signatures import Axi
 from rtl.counters import COUNTED
-from rtl.dma.control import CHANNELS
 from rtl.dma.engine import Dma
+from rtl.dma.registers import CHANNELS
 from rtl.features import FeatureMemory
 from rtl.host import HostBus, HostPort
 from rtl.isa import LEVELS, Nest, Path

@@ -7,8 +7,9 @@ import numpy as np
 from compiler.tiling.chunks import Chunks, Mapped, TileEmitter
 from compiler.tiling.schedule import Chunk, Fetch, Schedule
 from compiler.tiling.tasks import Task
-from compiler.tiling.transfers import Buffer, ExternalMap, Transfer, halves, word_beats
+from compiler.tiling.transfers import ExternalMap, Transfer, halves, word_beats
 from rtl.architecture import Architecture
+from rtl.dma.registers import Buffer
 from rtl.isa import Opcode, Waited
 from rtl.registers import Region
 

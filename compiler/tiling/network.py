@@ -15,10 +15,11 @@ from compiler.tiling.plan import Planner
 from compiler.tiling.schedule import Schedule, Unfit, schedule
 from compiler.tiling.tasks import Task, producers, tasks
 from compiler.tiling.timeline import GAP, timeline
-from compiler.tiling.transfers import BEAT, ExternalMap, word_beats
+from compiler.tiling.transfers import ExternalMap, word_beats
 from quant.errors import NoMulError
 from quant.quantized import QConv, QuantizedGraph
 from rtl.architecture import Architecture
+from rtl.dma.registers import BEAT
 from rtl.packing import pieces
 
 __all__ = ["model_of", "tile_network"]
@@ -60,7 +61,8 @@ def tile_network(graph: QuantizedGraph, prepared: Prepared, architecture: Archit
     tiles, plan = plan_tiles(graph, prepared, architecture, mapper, chunks)
     places = ExternalMap.of(prepared, architecture)
     made = emit(architecture, tiles, plan, chunks, mapper, places)
-    time = timeline(architecture, made.instructions)
+    instructions = paged(made.instructions, architecture.memory.instruction_words)
+    time = timeline(architecture, instructions)
     ends = [0] * (len(graph.layers) + 1)
     for task, runs in zip(tiles, made.runs):
         ends[task.step.owner + 1] = runs
@@ -86,9 +88,7 @@ def tile_network(graph: QuantizedGraph, prepared: Prepared, architecture: Archit
         name=graph.name,
         scheme=graph.scheme,
         architecture=architecture,
-        instructions=np.array(
-            paged(made.instructions, architecture.memory.instruction_words), np.uint64
-        ),
+        instructions=np.array(instructions, np.uint64),
         weights=np.zeros((0, pieces(architecture.engine_config.weight_bits)), np.uint32),
         parameters=np.zeros((0, pieces(architecture.parameter_bits)), np.uint32),
         input=placed(prepared, places, graph.input),

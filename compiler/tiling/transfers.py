@@ -6,22 +6,13 @@ from dataclasses import dataclass
 from compiler.prepare import Prepared
 from compiler.tiling.tasks import Operand
 from rtl.architecture import Architecture
+from rtl.dma.registers import BEAT, Buffer
 from rtl.isa import COUNT
 from rtl.registers import Region
 
-__all__ = ["BEAT", "Buffer", "ExternalMap", "Transfer", "halves", "word_beats"]
+__all__ = ["ExternalMap", "Transfer", "halves", "word_beats"]
 
-BEAT = 8
-"""Bytes of a beat, the unit of addresses in external memory."""
 LARGEST = (1 << COUNT.width) - 1
-
-
-class Buffer:
-    """Pieces of external memory, by number."""
-
-    PROGRAM = 0
-    WEIGHTS = 1
-    FEATURES = 2
 
 
 @dataclass(frozen=True)

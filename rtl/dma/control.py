@@ -10,6 +10,7 @@ from amaranth.lib.wiring import In, Out
 from rtl.dma.registers import (
     BUFFERS,
     CHANNEL_WORDS,
+    CHANNELS,
     DMA_REGION,
     BufferRegister,
     ChannelRegister,
@@ -19,9 +20,7 @@ from rtl.dma.transfer import DmaConfig, transfer_layout
 from rtl.host import HostBus, HostPort
 from rtl.registers import REGION_SHIFT
 
-__all__ = ["CHANNELS", "ChannelState", "DmaControl"]
-
-CHANNELS = 2
+__all__ = ["ChannelState", "DmaControl"]
 
 
 class ChannelState(wiring.Signature):

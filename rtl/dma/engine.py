@@ -6,7 +6,8 @@ from amaranth.lib.wiring import In, Out
 
 from rtl.axi.signatures import Axi
 from rtl.dma.channel import DmaChannel
-from rtl.dma.control import CHANNELS, DmaControl
+from rtl.dma.control import DmaControl
+from rtl.dma.registers import CHANNELS
 from rtl.dma.share import FeatureShare, WriteShare
 from rtl.dma.transfer import DmaConfig, transfer_layout
 from rtl.host import HostBus

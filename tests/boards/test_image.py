@@ -64,6 +64,6 @@ def test_truncated(image):
 def test_another_format(image):
     content = np.frombuffer(image.to_bytes(), "<u4").copy()
     assert content[0] == MAGIC
-    content[1] = 2
-    with pytest.raises(NoMulError, match="is an image of format 2, this driver reads 1; take"):
+    content[1] = 1
+    with pytest.raises(NoMulError, match="is an image of format 1, this driver reads 2; take"):
         Image.from_bytes(content.tobytes(), "network.image")
