@@ -12,9 +12,10 @@ from compiler.tiling.chunks import Chunks, Mapped
 from compiler.tiling.emit import CHANNELS, emit, word_bits
 from compiler.tiling.paging import paged
 from compiler.tiling.plan import Planner
+from compiler.tiling.ports import burst_cycles
 from compiler.tiling.schedule import Schedule, Unfit, schedule
 from compiler.tiling.tasks import Task, producers, tasks
-from compiler.tiling.timeline import GAP, timeline
+from compiler.tiling.timeline import timeline
 from compiler.tiling.transfers import ExternalMap, word_beats
 from quant.errors import NoMulError
 from quant.quantized import QConv, QuantizedGraph
@@ -42,7 +43,8 @@ def model_of(architecture: Architecture) -> Ports:
     external = architecture.external
     assert external is not None
     rate = CHANNELS * BEAT * external.percent / 100
-    return Ports(rate, external.burst * BEAT, GAP / CHANNELS, external.latency, ahead=True)
+    burst = burst_cycles(external, 1) / CHANNELS
+    return Ports(rate, external.burst * BEAT, burst, external.latency, ahead=True)
 
 
 def tile_network(graph: QuantizedGraph, prepared: Prepared, architecture: Architecture) -> Program:
