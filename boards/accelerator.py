@@ -77,6 +77,8 @@ class Accelerator:
         self.transport = transport
         self.image = image
         self.buffers = Buffers(memory, image) if image.buffers else None
+        self.whole = False
+        """Whether the machine's memories are as a start needs them."""
         self.check()
         self.load()
 
@@ -95,7 +97,7 @@ class Accelerator:
             )
 
     def load(self) -> None:
-        """Stop the machine; write instructions, weights and parameters."""
+        """Stop the machine; write instructions, weights, parameters and buffers."""
         self.set(Register.CONTROL, Control.STOP)
         self.set(Register.INTERRUPT, 0)
         if self.buffers:
@@ -105,6 +107,7 @@ class Accelerator:
                 self.set(address, value)
         for load in self.image.loads:
             self.write(load.region, load.address, load.words)
+        self.whole = True
 
     def rest(self) -> None:
         """Wait until nothing is under way between a stopped machine and external memory."""
@@ -167,7 +170,15 @@ class Accelerator:
         return self.read_output(), self.get(Register.CYCLES)
 
     def go_on(self, control: Control, stop_after: int) -> None:
-        """Start or resume; pause when so many runs have ended, 0 for none."""
+        """Start or resume; pause when so many runs have ended, 0 for none.
+
+        A program in external memory that did not come to its end has left instructions on chip that
+        are not the first ones; then all is loaded again.
+        """
+        if self.buffers and control is Control.START:
+            if not self.whole:
+                self.load()
+            self.whole = False
         self.set(Register.STOP_AFTER, stop_after)
         self.set(Register.CONTROL, control)
 
@@ -178,6 +189,7 @@ class Accelerator:
             status = self.get(Register.STATUS)
             state = State(status & 0xFF)
             if state == wanted:
+                self.whole = state == State.HALTED
                 return
             if state == State.FAILED:
                 raise NoMulError(self.failure(Error(status >> 8 & 0xFF)))

@@ -16,6 +16,7 @@ MODULES = (
     "boards.buffers",
     "boards.accelerator",
     "boards.transports",
+    "boards.memories",
     "boards.clocks",
     "boards.kit",
 )

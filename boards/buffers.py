@@ -82,7 +82,9 @@ class Buffers:
     def load(self) -> None:
         """Write what the buffers hold before the first start."""
         for room in self.image.buffers:
-            self.memory.write(self.places[room.buffer], np.ascontiguousarray(room.content, "<u4"))
+            if len(room.content):
+                content = np.ascontiguousarray(room.content, "<u4")
+                self.memory.write(self.places[room.buffer], content)
 
     def registers(self) -> Iterator[tuple[int, int]]:
         """Addresses of the host bus and what is written there; a buffer's size comes last."""

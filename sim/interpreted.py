@@ -1,6 +1,6 @@
 """The same machine in Amaranth's own simulator: slow, but it needs no compiler."""
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import numpy as np
@@ -25,13 +25,9 @@ class InterpretedModel:
     component : wiring.Component
     name : str
         For messages.
-    beside : iterable of testbench
-        What stands at the component's other ports; works while cycles pass.
     """
 
-    def __init__(
-        self, component: wiring.Component, name: str, beside: Iterable[_Action] = ()
-    ) -> None:
+    def __init__(self, component: wiring.Component, name: str) -> None:
         self.name = name
         self.cycles = 0
         self._action: _Action | None = None
@@ -47,8 +43,6 @@ class InterpretedModel:
         self._simulator = Simulator(ResetInserter(reset)(component))
         self._simulator.add_clock(1e-6)
         self._simulator.add_testbench(self._serve, background=True)
-        for testbench in beside:
-            self._simulator.add_testbench(testbench, background=True)
         self._simulator.advance()  # starts the testbench; no time passes
 
     async def _serve(self, ctx) -> None:

@@ -1,11 +1,11 @@
-"""The driver with external memory: on the RTL, and what it refuses."""
+"""The driver with external memory: on the RTL behind its AXI ports, and what it refuses."""
 
 import dataclasses
 
 import numpy as np
 import pytest
 
-from boards.accelerator import Accelerator as Machine
+from boards.accelerator import Accelerator
 from boards.buffers import PAGE, buffer_places
 from boards.driver import Driver, image_of
 from boards.image import Image
@@ -13,13 +13,13 @@ from compiler.compile import compile
 from quant.errors import NoMulError
 from quant.graph import Window
 from quant.reference import run_reference
-from rtl.accelerator import Accelerator
+from rtl.design import Design
 from rtl.dma.registers import BEAT, Buffer
+from rtl.peripheral import Peripheral
 from rtl.registers import ID, Control, Register
-from sim.interpreted import InterpretedModel
-from tests.external import BeatMemory, small_machine
+from sim.compiled import CompiledModel
+from tests.external import small_machine
 from tests.random_networks import NetworkBuilder, random_codes
-from tests.rtl.axi.memory import AxiMemory
 
 ARCH = small_machine(feature_words=64, instruction_words=64)
 
@@ -38,66 +38,88 @@ EXPECTED = run_reference(GRAPH, CODES)
 
 
 @pytest.fixture(scope="module")
-def board():
-    """A machine in Amaranth's simulator, the memory at its ports, and the ports' models."""
-    memory, dut = BeatMemory(), Accelerator(ARCH)
-    ports = [
-        AxiMemory(getattr(dut, f"axi_{n}"), ARCH.channels.axi, memory.beats, seed=n, stall=0.1)
-        for n in range(2)
-    ]
-    return InterpretedModel(dut, "small", [port.run for port in ports]), memory, ports
+def machine():
+    model = CompiledModel.build(Design(Peripheral, (ARCH,), "peripheral"))
+    model.reset()
+    return model
 
 
-def test_every_kept_layer_on_the_rtl(board):
-    machine, memory, ports = board
+@pytest.fixture
+def memory(machine):
+    """The memory at its ports, which nobody has used yet."""
+    machine.memory.allocate(1 << 20, 1 << 28)
+    machine.memory.percent, machine.memory.latency = 70, 40
+    machine.memory.stall(0.1, seed=4)
+    return machine.memory
+
+
+def test_every_kept_layer_on_the_rtl(machine, memory):
     assert len(PROGRAM.instructions) > ARCH.memory.instruction_words
     image = Image.from_bytes(image_of(PROGRAM).to_bytes())
     places, size = buffer_places(image)
+    memory.allow([(places[room.buffer], room.size) for room in image.buffers])
     driver = Driver(machine, PROGRAM, memory)
     seen = {}
-    output, _ = driver.trace(CODES[0], seen.__setitem__)
+    output, cycles = driver.trace(CODES[0], seen.__setitem__)
+    assert cycles > 0 and driver.get(Register.RUNS) == PROGRAM.layers[-1].runs_done
     np.testing.assert_array_equal(output, EXPECTED[PROGRAM.output.name][0])
-    assert list(seen) == [layer.name for layer in PROGRAM.layers if layer.kept]
-    assert seen
+    assert seen and list(seen) == [layer.name for layer in PROGRAM.layers if layer.kept]
     for name, codes in seen.items():
         np.testing.assert_array_equal(codes, EXPECTED[name][0], err_msg=name)
     # What stays of a driver that was killed in mid-run is in nobody's way.
-    driver.go_on(Control.START, 0)
-    machine.tick(150)
-    output, _ = Machine(machine, image, memory).run_codes(CODES[1])
-    np.testing.assert_array_equal(output, EXPECTED[PROGRAM.output.name][1])
-    spans = [
-        ((memory.base + places[room.buffer]) // BEAT, room.size // BEAT) for room in image.buffers
-    ]
-    for port in ports:
-        assert port.bursts
-        for _, first, beats in port.bursts:
-            assert any(low <= first and first + beats <= low + most for low, most in spans)
-    assert max(memory.beats) < (memory.base + size) // BEAT
+    for wait in (20, 150, 700):
+        driver.write_input(CODES[0])
+        driver.go_on(Control.START, 0)
+        machine.tick(wait)
+        output, _ = Accelerator(machine, image, memory).run_codes(CODES[1])
+        np.testing.assert_array_equal(output, EXPECTED[PROGRAM.output.name][1])
+    assert all(memory.beats_read) and any(memory.beats_written)
+    assert (memory.escapes, memory.violation) == (0, None)
+    assert not memory.read(size, memory.size - size).any()
 
 
-def test_a_channel_that_stops_is_named(board):
-    machine, memory, ports = board
+def test_a_channel_that_stops_is_named(machine, memory):
     driver = Driver(machine, PROGRAM, memory)
-    for port in ports:
-        port.errors = {memory.base // BEAT + PAGE // BEAT: 3}
+    image = driver.image
+    memory.fail([buffer_places(image)[0][Buffer.WEIGHTS]])
     with pytest.raises(
-        NoMulError, match=r"TRANSFER at instruction \d+, channel \d with READ_DECERR; check that"
+        NoMulError, match=r"TRANSFER at instruction \d+, channel \d with READ_SLVERR; check that"
     ):
         driver.run_codes(CODES[0])
-    for port in ports:
-        port.errors = {}
-    image = driver.image
-    short = [
+    memory.fail([])
+    # The same driver goes on; so it does behind a stop in mid-run.
+    for wait in (0, 40, 300):
+        output, _ = driver.run_codes(CODES[1])
+        np.testing.assert_array_equal(output, EXPECTED[PROGRAM.output.name][1])
+        driver.go_on(Control.START, 0)
+        machine.tick(wait)
+        driver.set(Register.CONTROL, Control.STOP)
+    short = tuple(
         dataclasses.replace(room, size=BEAT if room.buffer is Buffer.FEATURES else room.size)
         for room in image.buffers
-    ]
-    wrong = dataclasses.replace(image, buffers=tuple(short))
+    )
     with pytest.raises(NoMulError, match=r"with OUTSIDE_BUFFER; the program is damaged, compile"):
-        Machine(machine, wrong, memory).run_codes(CODES[0])
+        Accelerator(machine, dataclasses.replace(image, buffers=short), memory).run_codes(CODES[0])
     output, _ = Driver(machine, PROGRAM, memory).run_codes(CODES[1])
     np.testing.assert_array_equal(output, EXPECTED[PROGRAM.output.name][1])
-    assert driver.get(Register.RUNS) == PROGRAM.layers[-1].runs_done
+
+
+def test_a_slow_memory_is_not_taken_for_a_machine_that_hangs(machine, memory):
+    memory.percent, memory.latency = 5, 400
+    output, cycles = Driver(machine, PROGRAM, memory).run_codes(CODES[1])
+    assert cycles > Accelerator.MARGIN * PROGRAM.cycles
+    np.testing.assert_array_equal(output, EXPECTED[PROGRAM.output.name][1])
+
+
+@dataclasses.dataclass
+class Nowhere:
+    """A memory that is only somewhere, and takes all."""
+
+    base: int = 1 << 20
+    size: int = 1 << 20
+
+    def write(self, offset, content):
+        pass
 
 
 class Silent:
@@ -118,13 +140,13 @@ class Silent:
     ("memory", "message"),
     [
         (None, r"needs \d+ bytes of external memory; give the driver a memory"),
-        (BeatMemory(size=PAGE), r"needs \d+ bytes of external memory, there are 4096; reserve"),
-        (BeatMemory(base=8), r"external memory at 0x8: the machine takes multiples of 4096"),
-        (BeatMemory(base=(1 << 32) - PAGE), r"external memory at 0xfffff000: .* up to 0xffff"),
-        (BeatMemory(), "ports do not come to rest; check that external memory answers"),
+        (Nowhere(size=PAGE), r"needs \d+ bytes of external memory, there are 4096; reserve"),
+        (Nowhere(base=8), r"external memory at 0x8: the machine takes multiples of 4096"),
+        (Nowhere(base=(1 << 32) - PAGE), r"external memory at 0xfffff000: .* up to 0xffff"),
+        (Nowhere(), "ports do not come to rest; check that external memory answers"),
     ],
 )
 def test_memory_that_does_not_do(monkeypatch, memory, message):
-    monkeypatch.setattr(Machine, "LOOKS", 3)
+    monkeypatch.setattr(Accelerator, "LOOKS", 3)
     with pytest.raises(NoMulError, match=message):
-        Machine(Silent(), image_of(PROGRAM), memory)
+        Accelerator(Silent(), image_of(PROGRAM), memory)

@@ -1,13 +1,17 @@
 """The driver's command line and what it opens."""
 
 import json
+import types
 
 import numpy as np
 import pytest
 
 from boards import kit
-from boards.kit import TRANSPORTS, main, open_machine, transport_of
+from boards.buffers import PAGE
+from boards.image import Room
+from boards.kit import TRANSPORTS, main, memory_of, open_machine, transport_of
 from quant.errors import NoMulError
+from rtl.dma.registers import Buffer
 
 ZYNQ = {
     "board": "pynq-z2",
@@ -23,18 +27,29 @@ def test_the_way_to_a_machine(name, monkeypatch, tmp_path):
     for kind in ("DevMem", "Uio", "Pynq", "Serial"):
         monkeypatch.setattr(kit, kind, lambda *a, kind=kind: done.append((kind, *a)) or kind)
     monkeypatch.setattr(kit, "set_clock", lambda _, *a: done.append(("clock", *a)))
+    monkeypatch.setattr(kit, "set_memory_ports", lambda _, *a: done.append(("ports", *a)))
     description = SERIAL if name == "serial" else ZYNQ
     found = transport_of(description, tmp_path, name, "/dev/ttyX")
-    clock = ("clock", "ps7", 50.0, 100.0)
+    prepared = [("clock", "ps7", 50.0, 100.0), ("ports", "ps7")]
     assert (found, done) == {
-        "devmem": ("DevMem", [("DevMem", 0x4000_0000), clock]),
-        "uio": ("Uio", [("Uio",), clock]),
-        "pynq": ("Pynq", [("Pynq", tmp_path / "nomul.bit", 0x4000_0000), clock]),
+        "devmem": ("DevMem", [("DevMem", 0x4000_0000), *prepared]),
+        "uio": ("Uio", [("Uio",), *prepared]),
+        "pynq": ("Pynq", [("Pynq", tmp_path / "nomul.bit", 0x4000_0000), *prepared]),
         "serial": ("Serial", [("Serial", "/dev/ttyX", 1_000_000)]),
     }[name]
     other = ZYNQ if name == "serial" else SERIAL
     with pytest.raises(NoMulError, match=f"has no transport {name}; take another"):
         transport_of(other, tmp_path, name, "")
+
+
+@pytest.mark.parametrize("name", ("devmem", "uio", "pynq"))
+def test_the_memory_of_a_transport(name, monkeypatch):
+    monkeypatch.setattr(kit, "DmaBuffer", lambda: "u-dma-buf")
+    monkeypatch.setattr(kit, "PynqMemory", lambda size: size)
+    rooms = (Room(Buffer.PROGRAM, 8, None), Room(Buffer.FEATURES, PAGE + 8, None))
+    image = types.SimpleNamespace(buffers=rooms)
+    assert memory_of(image, name) == (3 * PAGE if name == "pynq" else "u-dma-buf")
+    assert memory_of(types.SimpleNamespace(buffers=()), name) is None
 
 
 def test_a_folder_that_is_no_package(tmp_path):
