@@ -1,17 +1,25 @@
 """The driver with a whole program: what a machine did layer by layer."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 
 from boards.accelerator import Accelerator, Transport
 from boards.buffers import Memory
 from boards.image import Image, Load, Place, Room
-from rtl.dma.registers import BEAT, Buffer
-from rtl.isa import VERSION
-from rtl.registers import Control, Region, Register, State
+from rtl.dma.registers import (
+    BEAT,
+    DMA_REGION,
+    MARK_COUNT,
+    Buffer,
+    MarkRegister,
+    mark_address,
+)
+from rtl.isa import VERSION, Opcode, decode
+from rtl.registers import REGION_SHIFT, Control, Region, Register, State
 
-__all__ = ["Driver", "image_of"]
+__all__ = ["Driver", "LayerTime", "image_of"]
 
 INDEX_BITS = 31
 """Places in a tensor are spread over memory words as codes of so many bits."""
@@ -63,6 +71,22 @@ def image_of(program) -> Image:
     )
 
 
+@dataclass(frozen=True)
+class LayerTime:
+    """What a layer took.
+
+    Parameters
+    ----------
+    cycles : int
+        From its first run, of the first layer from the start, to the next layer's.
+    waits : int
+        Of them, in which the program waited for transfers and no run was under way.
+    """
+
+    cycles: int
+    waits: int
+
+
 class Driver(Accelerator):
     """A machine with a program in it, whose layers can be looked at.
 
@@ -112,3 +136,24 @@ class Driver(Accelerator):
         words = self.read_features(tensor.address, tensor.words)
         bits = self.image.lanes * self.image.bits // tensor.layout.lanes
         return tensor.from_words(words[None], bits)[0]
+
+    def layer_times(self) -> dict[str, LayerTime]:
+        """What each layer of the last image took, of a machine with external memory.
+
+        A layer that is joined to the next is counted there, and so are those behind the last mark
+        that a machine has. Empty for other machines.
+        """
+        words = self.program.instructions
+        first = (DMA_REGION << REGION_SHIFT) + mark_address(0, MarkRegister.CYCLES)
+        marks = words[words & 0x3F == Opcode.MARK.value]
+        if not len(marks):
+            return {}
+        noted = self.transport.read(first, 2 * MARK_COUNT).reshape(-1, 2).astype(np.int64)
+        times = {}
+        before = np.zeros(2, np.int64)
+        for word in marks.tolist():
+            index = decode(word).fields["index"]
+            cycles, waits = (noted[index] - before).tolist()
+            times[self.program.layers[index].name] = LayerTime(cycles, waits)
+            before = noted[index]
+        return times

@@ -17,9 +17,11 @@ from rtl.dma.registers import (
     CHANNEL_WORDS,
     CHANNELS,
     DMA_REGION,
+    MARKS,
     Buffer,
     BufferRegister,
     ChannelRegister,
+    MarkRegister,
     StatusBit,
     TransferError,
     TransferRegister,
@@ -40,6 +42,7 @@ ENUMERATIONS: tuple[type[IntEnum], ...] = (
     TransferError,
     BufferRegister,
     Buffer,
+    MarkRegister,
 )
 """What a host needs to know, the registers first; from ``TransferRegister`` on of machines with
 external memory."""
@@ -50,6 +53,7 @@ CONSTANTS = {
     "channels": CHANNELS,
     "channel_words": CHANNEL_WORDS,
     "buffers": BUFFERS,
+    "marks": MARKS,
     "beat": BEAT,
 }
 """Other numbers that addresses are made of: see ``rtl.registers`` and ``rtl.dma.registers``."""

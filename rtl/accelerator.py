@@ -201,6 +201,7 @@ class Accelerator(wiring.Component):
             port = f"axi_{n}"
             wiring.connect(m, getattr(dma, port), wiring.flipped(getattr(self, port)))
         wiring.connect(m, sequencer.transfer, dma.transfer)
+        wiring.connect(m, sequencer.mark, dma.mark)
         ended = Cat(dma.ended_0, dma.ended_1)
         m.d.comb += [
             self.bus.read_data.eq(host.bus.read_data | dma.bus.read_data),

@@ -241,6 +241,8 @@ def candidate(
     high = reach(rows, window.kernel[0], window.stride[0], window.dilation[0], work.input[0])
     wide = reach(columns, window.kernel[1], window.stride[1], window.dilation[1], work.input[1])
     inputs, outputs = high * wide * read, rows * columns * made
+    # Tiles at an edge that are smaller may be mapped in another way, with weights in another order.
+    orders = 1 + (external.ahead & (height % rows > 0)) + (external.ahead & (width % columns > 0))
     several = np.where(spots * counts > 1, 2, 1)
     # Inputs of a whole map that all groups read stay.
     held = several if work.follows else np.where(spots > 1, 2, 1)
@@ -258,7 +260,7 @@ def candidate(
     weight_bytes = weights * widths.weight + (0 if way is None else made * widths.parameter)
     load = external.cycles(weight_bytes, np.where(weight_bytes > 0, 1, 0))
 
-    stay, passing = orders_of(compute, load, fetch, store, counts, spots)
+    stay, passing = orders_of(compute, load, fetch, store, counts * orders, spots / orders)
     ends = external.latency + fetch + store
     if external.ahead:
         early = np.maximum(compute, fetch + store) - np.maximum(compute, load + fetch + store)
@@ -267,7 +269,7 @@ def candidate(
         ends = ends + load
     stored = outputs * widths.feature
     fetched = inputs * widths.feature + (stored if work.residual else 0)
-    steps, whole = counts * spots, np.where(counts > 1, 2, 1) * weights
+    steps, whole = counts * spots, np.where(counts * orders > 1, 2, 1) * weights
     alike = {
         "compute": compute * steps,
         "features": held * inputs + several * outputs * (2 if work.residual else 1),
@@ -278,7 +280,7 @@ def candidate(
         "chunk": weights,
         "load": load,
     }
-    orders = [
+    loops = [
         {
             "cycles": np.maximum(cycles, loads * load + fetches * fetch + steps * store) + ends,
             "weights": np.broadcast_to(standing, compute.shape),
@@ -288,13 +290,13 @@ def candidate(
             "loads": loads,
         }
         for cycles, standing, loads, fetches, stays in (
-            (stay, whole, counts, steps, True),
+            (stay, whole, counts * orders, steps, True),
             (passing, np.where(streams, 2 * block, whole), steps, spots, False),
         )
     ]
     return {
         **{name: np.concatenate([values] * 2, axis=-1) for name, values in alike.items()},
-        **{name: np.concatenate([order[name] for order in orders], axis=-1) for name in orders[0]},
+        **{name: np.concatenate([loop[name] for loop in loops], axis=-1) for name in loops[0]},
     }
 
 

@@ -29,9 +29,7 @@ class Bandwidth:
         longer than the runs.
     """
 
-    def __init__(
-        self, cycles: Sequence[int], beats: Mapping[Region, int], rate: float
-    ) -> None:
+    def __init__(self, cycles: Sequence[int], beats: Mapping[Region, int], rate: float) -> None:
         self.beats = beats
         self.spare = [0.0, *(rate * n for n in cycles)]
 

@@ -13,6 +13,7 @@ from compiler.tensor import PlacedTensor
 from compiler.tiling.schedule import Chunk
 from compiler.tiling.tasks import Task
 from rtl.architecture import Architecture
+from rtl.dma.registers import MARK_COUNT
 from rtl.isa import Opcode
 from rtl.registers import Region
 
@@ -28,12 +29,27 @@ class TileEmitter(Emitter):
         Where the chunks of the tile stand.
     found : dict of Region to array
         What the tile has put there.
+    ended : int, optional
+        The layer before, if it ends where the tile's first run starts: that is marked.
     """
 
     def __init__(self, architecture: Architecture) -> None:
         super().__init__(architecture, {})
         self.places: dict[Region, int] = {}
         self.found: dict[Region, np.ndarray] = {}
+        self.ended: int | None = None
+
+    def append(self, opcode: Opcode, fields: dict) -> None:
+        """As of an emitter; marks the end of the layer before behind the run that waits for it."""
+        super().append(opcode, fields)
+        if opcode is Opcode.RUN:
+            self.mark()
+
+    def mark(self) -> None:
+        """Mark the end of a layer, if one has ended, and if there is a mark of its number."""
+        if self.ended is not None and self.ended < MARK_COUNT:
+            super().append(Opcode.MARK, {"index": self.ended})
+        self.ended = None
 
     def take(self, memory: str, words: int) -> int:
         """Nothing is taken for good: memories hold what comes from outside."""

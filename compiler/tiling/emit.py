@@ -120,6 +120,7 @@ def emit(
     stored: dict[int, tuple[int, ...]] = {}
     fetched: dict[int, list[tuple[int, ...]]] = {}
     runs = []
+    last = {task.step.owner: number for number, task in enumerate(tasks)}
 
     def fetch(what: Fetch) -> None:
         for task in what.after:
@@ -146,6 +147,10 @@ def emit(
             stored[task] = writer.token
         for each in slot.fetches if slot.drain else (*slot.fetches, *slot.early):
             fetch(each)
+        before = tasks[number - 1] if number else None
+        # A joined layer is at work until the one that reads it ends.
+        if before and not before.joined and last[before.step.owner] == number - 1:
+            emitter.ended = before.step.owner
         if number == len(tasks):
             break
         writer.wait(stored.get(number - LAG, ()))
@@ -158,6 +163,7 @@ def emit(
         emitter.tile(tasks[number], plan.inputs[number], plan.outputs[number], mapper)
         runs.append(emitter.runs)
     writer.wait(writer.token)
+    emitter.mark()
     emitter.append(Opcode.HALT, {})
     owners = {task.step.owner for task in tasks}
     passes = {owner: emitter.passes(owner) for owner in owners}

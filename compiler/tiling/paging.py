@@ -69,9 +69,7 @@ class Pages:
         elif self.waiting is not None and offset >= self.half - AHEAD:
             self.wait()
         instruction = decode(word)
-        self.moves += (
-            instruction.opcode is Opcode.MOVE and instruction.fields["channel"] == CHANNEL
-        )
+        self.moves += instruction.opcode is Opcode.MOVE and instruction.fields["channel"] == CHANNEL
         if instruction.opcode in (Opcode.TARGET, Opcode.SHAPE):
             self.own[instruction.opcode] = word
         self.words.append(shifted(instruction, word, self.extra))

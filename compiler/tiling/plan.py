@@ -140,7 +140,9 @@ class Planner:
                     f"fits {self.architecture.name}; raise feature_words or weight_words"
                 )
             held, time = before
-            chunk, load, cycles = (table[0, own] for table in (tiled.chunk, tiled.load, tiled.cycles))
+            chunk, load, cycles = (
+                table[0, own] for table in (tiled.chunk, tiled.load, tiled.cycles)
+            )
             early = np.where(held[:, None] + chunk <= words, time[:, None], 0)
             total = best[:, None] + np.maximum(load - early, 0) + cycles
             ways.append(total.argmin(axis=0))

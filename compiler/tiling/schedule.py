@@ -180,7 +180,7 @@ class Scheduler:
             for role, what in (*needs, ("output", task.output)):
                 key = id(task.step), role
                 self.room[key] = max(self.room.get(key, 0), what.words)
-        # Weights and parameters stand at either end of their memory in turn, which leaves fewer gaps.
+        # Weights and parameters stand at either end of their memory in turn: so gaps are fewer.
         self.top = dict.fromkeys(self.spaces, False)
         self.slots = [Slot() for _ in range(len(tasks) + 1)]
         self.addresses: list[int] = []  # of outputs

@@ -8,14 +8,18 @@ __all__ = [
     "CHANNELS",
     "CHANNEL_WORDS",
     "DMA_REGION",
+    "MARKS",
+    "MARK_COUNT",
     "Buffer",
     "BufferRegister",
     "ChannelRegister",
+    "MarkRegister",
     "StatusBit",
     "TransferError",
     "TransferRegister",
     "buffer_address",
     "channel_address",
+    "mark_address",
     "start_word",
 ]
 
@@ -95,6 +99,19 @@ BUFFERS = 64
 """The registers of buffer b stand ``BUFFERS + 2 * b`` on."""
 
 
+class MarkRegister(IntEnum):
+    """What ``MARK`` notes; these can only be read. What none has noted is left from before."""
+
+    CYCLES = 0  # of the program so far
+    WAITS = 1  # cycles of them in which the program waited for transfers and no run was under way
+
+
+MARKS = 1024
+"""The registers of the mark with index m stand ``MARKS + 2 * m`` on."""
+
+MARK_COUNT = 512
+
+
 def channel_address(channel: int, register: ChannelRegister) -> int:
     """Word of a channel's register in the region.
 
@@ -111,6 +128,15 @@ def buffer_address(buffer: int, register: BufferRegister) -> int:
     67
     """
     return BUFFERS + 2 * buffer + register
+
+
+def mark_address(index: int, register: MarkRegister) -> int:
+    """Word of a mark's register in the region.
+
+    >>> mark_address(3, MarkRegister.WAITS)
+    1031
+    """
+    return MARKS + 2 * index + register
 
 
 def start_word(base: int, region: int, store: bool) -> int:

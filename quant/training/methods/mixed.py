@@ -110,8 +110,9 @@ class MixedTraining(Method):
         found = replace(Allocation.load(self.options.widths), orders={})
         model = fold_batch_norms(model, example)
         layers = {name: m for name, m in model.named_modules() if isinstance(m, LAYERS)}
-        if layers.keys() != found.bits.keys() or any(
-            len(layer.weight) != len(found.bits[name]) for name, layer in layers.items()
+        # Shortcuts without weights are convolutions only once a network is imported.
+        if any(
+            len(layer.weight) != len(found.bits.get(name, ())) for name, layer in layers.items()
         ):
             raise NoMulError(
                 f"{self.options.widths} holds widths of another network; allocate for this one"

@@ -46,11 +46,22 @@ def strided():
 @pytest.mark.parametrize("kind", MACHINES)
 def test_networks(kind):
     for graph in (alexnet_shaped(), strided(), random_network(3), random_network(8)):
-        program = compile(graph, MACHINES[kind])
-        codes = random_codes(graph, 2, np.random.default_rng(0))
-        machine = simulated_machine(program)
-        expected = run_reference(graph, codes)[graph.output]
-        for image, outputs in zip(codes, expected):
-            found, cycles = machine.run_codes(image)
-            assert np.array_equal(found, outputs), graph.name
-            assert cycles == program.cycles
+        check(graph, MACHINES[kind])
+
+
+def test_activations_of_16_bits():
+    net = NetworkBuilder((3, 9, 8), np.random.default_rng(4), bits=16, weight_bits=3)
+    x = net.conv("input", 12, Window((3, 3), padding=(1, 1, 1, 1)))
+    net.conv(net.max_pool(net.conv(x, 9), Window((2, 2), (2, 2))), 5)
+    check(net.graph("wide"), convolver("svpe", 4, 2, 2, activation_bits=16, **SIZES))
+
+
+def check(graph, architecture):
+    program = compile(graph, architecture)
+    codes = random_codes(graph, 2, np.random.default_rng(0))
+    machine = simulated_machine(program)
+    expected = run_reference(graph, codes)[graph.output]
+    for image, outputs in zip(codes, expected):
+        found, cycles = machine.run_codes(image)
+        assert np.array_equal(found, outputs), graph.name
+        assert cycles == program.cycles

@@ -41,6 +41,16 @@ def widths(tmp_path):
     return path
 
 
+def test_convolutions_that_only_the_imported_network_has_are_passed_over(widths):
+    content = json.loads(widths.read_text())
+    content["layers"]["shortcut"] = {"weights": 4, "mean_bits": 2.0, "bits": [2, 2]}
+    widths.write_text(json.dumps(content))
+    model = MixedTraining(MixedOptions(str(widths))).wrap(small(), torch.zeros(8, 1, 6, 6))
+    assert [name for name, m in model.named_modules() if isinstance(m, SizedWeight)] == [
+        f"{name}.parametrizations.weight.0" for name in BITS
+    ]
+
+
 @pytest.fixture
 def data():
     random = np.random.default_rng(0)
