@@ -8,13 +8,30 @@ from typing import Protocol
 
 import numpy as np
 
+from boards.buffers import Buffers, Memory
 from boards.image import Image
 from quant.errors import NoMulError
 from quant.numbers import dequantize, quantize
+from rtl.dma.registers import (
+    CHANNELS,
+    DMA_REGION,
+    ChannelRegister,
+    StatusBit,
+    TransferError,
+    channel_address,
+)
 from rtl.packing import pieces
 from rtl.registers import ID, REGION_SHIFT, Control, Error, Region, Register, State
 
 __all__ = ["Accelerator", "Transport"]
+
+
+BUS_ERRORS = (
+    TransferError.READ_SLVERR,
+    TransferError.READ_DECERR,
+    TransferError.WRITE_SLVERR,
+    TransferError.WRITE_DECERR,
+)
 
 
 class Transport(Protocol):
@@ -39,19 +56,29 @@ class Accelerator:
     ----------
     transport : Transport
     image : Image
+    memory : Memory, optional
+        Where the buffers of a machine with external memory go; others leave it alone.
 
     Errors
     ------
     :class:`NoMulError` where the machine does not answer, is of another version or architecture
-    than the network was made for, or stops with an error.
+    than the network was made for, needs a memory that is not there, or stops with an error.
     """
 
     MARGIN = 2
     """A machine that runs more than so many times the predicted cycles counts as hung."""
+    EXTERNAL_MARGIN = 64
+    """The same with external memory, which may be much slower than the prediction takes it; a
+    machine whose transfers do not go on ends by itself."""
+    LOOKS = 10_000
+    """At channels that finish what is under way on their ports, after a stop."""
 
-    def __init__(self, transport: Transport, image: Image) -> None:
+    def __init__(self, transport: Transport, image: Image, memory: Memory | None = None) -> None:
         self.transport = transport
         self.image = image
+        self.buffers = Buffers(memory, image) if image.buffers else None
+        self.whole = False
+        """Whether the machine's memories are as a start needs them."""
         self.check()
         self.load()
 
@@ -70,11 +97,33 @@ class Accelerator:
             )
 
     def load(self) -> None:
-        """Stop the machine; write instructions, weights and parameters."""
+        """Stop the machine; write instructions, weights, parameters and buffers."""
         self.set(Register.CONTROL, Control.STOP)
         self.set(Register.INTERRUPT, 0)
+        if self.buffers:
+            self.rest()
+            self.buffers.load()
+            for address, value in self.buffers.registers():
+                self.set(address, value)
         for load in self.image.loads:
             self.write(load.region, load.address, load.words)
+        self.whole = True
+
+    def rest(self) -> None:
+        """Wait until nothing is under way between a stopped machine and external memory."""
+        for _ in range(self.LOOKS):
+            if all(self.channel_status(n) >> StatusBit.IDLE & 1 for n in range(CHANNELS)):
+                return
+            self.transport.idle()
+        raise NoMulError(
+            "the machine's memory ports do not come to rest; check that external memory answers, "
+            "and load the bitstream anew"
+        )
+
+    def channel_status(self, channel: int) -> int:
+        """Word STATUS of a channel to external memory."""
+        address = channel_address(channel, ChannelRegister.STATUS)
+        return self.get((DMA_REGION << REGION_SHIFT) + address)
 
     def run(self, images: np.ndarray) -> np.ndarray:
         """Run a batch.
@@ -121,27 +170,33 @@ class Accelerator:
         return self.read_output(), self.get(Register.CYCLES)
 
     def go_on(self, control: Control, stop_after: int) -> None:
-        """Start or resume; pause when so many runs have ended, 0 for none."""
+        """Start or resume; pause when so many runs have ended, 0 for none.
+
+        A program in external memory that did not come to its end has left instructions on chip that
+        are not the first ones; then all is loaded again.
+        """
+        if self.buffers and control is Control.START:
+            if not self.whole:
+                self.load()
+            self.whole = False
         self.set(Register.STOP_AFTER, stop_after)
         self.set(Register.CONTROL, control)
 
     def wait(self, wanted: State) -> None:
         """Wait until the machine is in a state. Error: it stopped otherwise, or hangs."""
+        margin = self.EXTERNAL_MARGIN if self.buffers else self.MARGIN
         while True:
             status = self.get(Register.STATUS)
             state = State(status & 0xFF)
             if state == wanted:
+                self.whole = state == State.HALTED
                 return
             if state == State.FAILED:
-                error = Error(status >> 8 & 0xFF)
-                raise NoMulError(
-                    f"the machine stopped with {error.name} at instruction "
-                    f"{self.get(Register.PC)}; the program is damaged, compile it again"
-                )
+                raise NoMulError(self.failure(Error(status >> 8 & 0xFF)))
             if state != State.RUNNING:
                 raise NoMulError(f"the machine is {state.name}, not {wanted.name}; start it again")
             cycles = self.get(Register.CYCLES)
-            if cycles > self.MARGIN * self.image.cycles:
+            if cycles > margin * self.image.cycles:
                 run = self.get(Register.RUNS)
                 self.set(Register.CONTROL, Control.STOP)
                 raise NoMulError(
@@ -150,20 +205,37 @@ class Accelerator:
                 )
             self.transport.idle()
 
+    def failure(self, error: Error) -> str:
+        """Why the machine stopped, and the remedy."""
+        where = f"the machine stopped with {error.name} at instruction {self.get(Register.PC)}"
+        if error is Error.TRANSFER:
+            for channel in range(CHANNELS):
+                reason = TransferError(self.channel_status(channel) >> 8 & 0xFF)
+                if reason is not TransferError.NONE:
+                    where += f", channel {channel} with {reason.name}"
+                if reason in BUS_ERRORS:
+                    return f"{where}; check that external memory answers where it is said to stand"
+        return f"{where}; the program is damaged, compile it again"
+
     def write_input(self, codes: np.ndarray) -> None:
-        """Put an image into the feature memory."""
+        """Put an image among the features."""
         place = self.image.input
         words = place.spread(codes, self.image.lanes, self.image.bits)
-        self.write(Region.FEATURES, place.address, words)
+        if self.buffers:
+            self.buffers.write_features(place.address, words)
+        else:
+            self.write(Region.FEATURES, place.address, words)
 
     def read_output(self) -> np.ndarray:
-        """Codes [channels, height, width] of the output, as they stand in the feature memory."""
+        """Codes [channels, height, width] of the output, as they stand among the features."""
         place = self.image.output
         words = self.read_features(place.address, place.words)
         return place.gather(words, self.image.lanes, self.image.bits)
 
     def read_features(self, address: int, count: int) -> np.ndarray:
-        """Words of the feature memory: uint32 ``[count, pieces]``."""
+        """Words of the features: uint32 ``[count, pieces]``."""
+        if self.buffers:
+            return self.buffers.read_features(address, count)
         parts = pieces(self.image.lanes * self.image.bits)
         base = (Region.FEATURES << REGION_SHIFT) + address * parts
         return self.transport.read(base, count * parts).reshape(count, parts)
@@ -173,10 +245,10 @@ class Accelerator:
         base = (region << REGION_SHIFT) + address * words.shape[1]
         self.transport.write(base, np.ascontiguousarray(words, "<u4").reshape(-1))
 
-    def get(self, register: Register) -> int:
+    def get(self, register: int) -> int:
         """Value of a register."""
         return int(self.transport.read(register, 1)[0])
 
-    def set(self, register: Register, value: int) -> None:
+    def set(self, register: int, value: int) -> None:
         """Write a register."""
         self.transport.write(register, np.array([value], "<u4"))

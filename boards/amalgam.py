@@ -10,10 +10,13 @@ MODULES = (
     "quant.errors",
     "quant.numbers",
     "rtl.registers",
+    "rtl.dma.registers",
     "rtl.packing",
     "boards.image",
+    "boards.buffers",
     "boards.accelerator",
     "boards.transports",
+    "boards.memories",
     "boards.clocks",
     "boards.kit",
 )

@@ -1,4 +1,4 @@
-"""The clock of a Zynq's logic, set by the processor's own registers."""
+"""The clock of a Zynq's logic and the widths of its ports, set by the processor's registers."""
 
 import mmap
 from dataclasses import dataclass
@@ -7,7 +7,15 @@ from typing import Protocol
 from boards.transports import mapped
 from quant.errors import NoMulError
 
-__all__ = ["CLOCKS", "ClockRegisters", "PhysicalMemory", "Words", "set_clock"]
+__all__ = [
+    "CLOCKS",
+    "MEMORY_PORTS",
+    "ClockRegisters",
+    "PhysicalMemory",
+    "Words",
+    "set_clock",
+    "set_memory_ports",
+]
 
 DIVISORS = 63
 """The largest of either divisor."""
@@ -91,6 +99,21 @@ CLOCKS = {
     ),
 }
 """By the kind of the processing system."""
+
+
+MEMORY_PORTS = {
+    # UG585: AFI_RDCHAN_CTRL and AFI_WRCHAN_CTRL of S_AXI_HP0 and HP2, not of 32 bits.
+    "ps7": tuple((0xF800_0000 | place, 1, 0) for place in (0x8000, 0x8014, 0xA000, 0xA014)),
+    # UG1087: AFIFM_RDCTRL and AFIFM_WRCTRL of S_AXI_HP0_FPD and HP1_FPD, of 64 bits.
+    "ps8": tuple((0xFD38_0000 | place, 3, 1) for place in (0, 0x14, 0x1_0000, 0x1_0014)),
+}
+"""Address, mask and value of what gives the memory ports 64 bits, by the processor's kind."""
+
+
+def set_memory_ports(words: Words, kind: str) -> None:
+    """Give the ports to external memory 64 bits, whatever was loaded before used them for."""
+    for address, mask, value in MEMORY_PORTS[kind]:
+        words.write(address, words.read(address) & ~mask | value)
 
 
 def set_clock(words: Words, kind: str, reference_mhz: float, wanted_mhz: float) -> float:

@@ -1,15 +1,25 @@
 """The driver with a whole program: what a machine did layer by layer."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 
 from boards.accelerator import Accelerator, Transport
-from boards.image import Image, Load, Place
-from rtl.isa import VERSION
-from rtl.registers import Control, Region, Register, State
+from boards.buffers import Memory
+from boards.image import Image, Load, Place, Room
+from rtl.dma.registers import (
+    BEAT,
+    DMA_REGION,
+    MARK_COUNT,
+    Buffer,
+    MarkRegister,
+    mark_address,
+)
+from rtl.isa import VERSION, Opcode, decode
+from rtl.registers import REGION_SHIFT, Control, Region, Register, State
 
-__all__ = ["Driver", "image_of"]
+__all__ = ["Driver", "LayerTime", "image_of"]
 
 INDEX_BITS = 31
 """Places in a tensor are spread over memory words as codes of so many bits."""
@@ -29,20 +39,52 @@ def image_of(program) -> Image:
     slots = np.arange(target.words * lanes * parts[1]).reshape(1, target.words, -1)
     slot = target.from_lanes(slots, INDEX_BITS).reshape(-1)
     instructions = program.instructions.astype("<u8").view("<u4").reshape(-1, 2)
+    beats, buffers = 0, tuple[Room, ...]()
+    if arch.external:
+        beats = -(-lanes * arch.activation_bits // (8 * BEAT))
+        weights = program.external.reshape(-1)
+        buffers = (
+            Room(Buffer.PROGRAM, instructions.nbytes, instructions.reshape(-1)),
+            Room(Buffer.WEIGHTS, weights.nbytes, weights),
+            Room(Buffer.FEATURES, program.external_words * beats * BEAT, np.zeros(0, np.uint32)),
+        )
     return Image(
         fingerprint=arch.fingerprint,
         version=VERSION,
         cycles=program.cycles,
         lanes=lanes,
         bits=arch.activation_bits,
-        loads=(
-            Load(Region.INSTRUCTIONS, 0, instructions),
-            Load(Region.WEIGHTS, 0, program.weights),
-            Load(Region.PARAMETERS, 0, program.parameters),
+        loads=tuple(
+            Load(region, 0, words)
+            for region, words in (
+                # A machine with external memory fetches the others itself.
+                (Region.INSTRUCTIONS, instructions[: arch.memory.instruction_words]),
+                (Region.WEIGHTS, program.weights),
+                (Region.PARAMETERS, program.parameters),
+            )
+            if len(words)
         ),
         input=Place(source.shape, source.format, source.address, source.words, index, parts[0]),
         output=Place(target.shape, target.format, target.address, target.words, slot, parts[1]),
+        beats=beats,
+        buffers=buffers,
     )
+
+
+@dataclass(frozen=True)
+class LayerTime:
+    """What a layer took.
+
+    Parameters
+    ----------
+    cycles : int
+        From its first run, of the first layer from the start, to the next layer's.
+    waits : int
+        Of them, in which the program waited for transfers and no run was under way.
+    """
+
+    cycles: int
+    waits: int
 
 
 class Driver(Accelerator):
@@ -53,19 +95,29 @@ class Driver(Accelerator):
     transport : Transport
     program : Program
         See ``compiler.program``.
+    memory : Memory, optional
+        Of a machine that has external memory.
     """
 
-    def __init__(self, transport: Transport, program) -> None:
+    def __init__(self, transport: Transport, program, memory: Memory | None = None) -> None:
         self.program = program
-        super().__init__(transport, image_of(program))
+        super().__init__(transport, image_of(program), memory)
 
     def trace(
         self, codes: np.ndarray, visit: Callable[[str, np.ndarray], None]
     ) -> tuple[np.ndarray, int]:
         """Run one image layer by layer: ``visit(name, codes)`` with the tensor of each layer.
 
-        Returns what :meth:`run_codes` returns; pauses are not among the cycles.
+        Returns what :meth:`run_codes` returns; pauses are not among the cycles. With external
+        memory tiles of several layers are under way at once, so there the image runs to its end,
+        and the layers that are kept are visited then.
         """
+        if self.image.beats:
+            result = self.run_codes(codes)
+            for layer in self.program.layers:
+                if layer.kept:
+                    visit(layer.name, self.read_tensor(layer.output))
+            return result
         self.write_input(codes)
         control, done = Control.START, 0
         for layer in self.program.layers:
@@ -80,7 +132,28 @@ class Driver(Accelerator):
         return self.read_output(), self.get(Register.CYCLES)
 
     def read_tensor(self, tensor) -> np.ndarray:
-        """Codes [channels, height, width] of a tensor that stands in the feature memory."""
+        """Codes [channels, height, width] of a tensor as it stands among the features."""
         words = self.read_features(tensor.address, tensor.words)
         bits = self.image.lanes * self.image.bits // tensor.layout.lanes
         return tensor.from_words(words[None], bits)[0]
+
+    def layer_times(self) -> dict[str, LayerTime]:
+        """What each layer of the last image took, of a machine with external memory.
+
+        A layer that is joined to the next is counted there, and so are those behind the last mark
+        that a machine has. Empty for other machines.
+        """
+        words = self.program.instructions
+        first = (DMA_REGION << REGION_SHIFT) + mark_address(0, MarkRegister.CYCLES)
+        marks = words[words & 0x3F == Opcode.MARK.value]
+        if not len(marks):
+            return {}
+        noted = self.transport.read(first, 2 * MARK_COUNT).reshape(-1, 2).astype(np.int64)
+        times = {}
+        before = np.zeros(2, np.int64)
+        for word in marks.tolist():
+            index = decode(word).fields["index"]
+            cycles, waits = (noted[index] - before).tolist()
+            times[self.program.layers[index].name] = LayerTime(cycles, waits)
+            before = noted[index]
+        return times

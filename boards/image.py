@@ -7,16 +7,17 @@ import numpy as np
 
 from quant.errors import NoMulError
 from quant.numbers import Format
+from rtl.dma.registers import Buffer
 from rtl.packing import pack, unpack
 from rtl.registers import Region
 
-__all__ = ["FORMAT", "MAGIC", "Image", "Load", "Place"]
+__all__ = ["FORMAT", "MAGIC", "Image", "Load", "Place", "Room"]
 
 MAGIC = 0x694D6F4E  # "NoMi"
-FORMAT = 1
+FORMAT = 2
 HEADER_WORDS = 12
 ENTRY_WORDS = 8
-LOAD, INPUT, OUTPUT = 1, 2, 3
+LOAD, INPUT, OUTPUT, BUFFER = 1, 2, 3, 4
 ALIGNMENT = 8
 """Bytes: contents begin at such multiples, so that a 64-bit port can read them in place."""
 NOTHING = -1
@@ -44,15 +45,33 @@ class Load:
 
 
 @dataclass(frozen=True)
+class Room:
+    """A buffer in external memory.
+
+    Parameters
+    ----------
+    buffer : Buffer
+    size : int
+        Bytes, a multiple of a beat's.
+    content : uint32 [words]
+        What it holds from its beginning on before the first start.
+    """
+
+    buffer: Buffer
+    size: int
+    content: np.ndarray
+
+
+@dataclass(frozen=True)
 class Place:
-    """Where a tensor stands in the feature memory, code by code.
+    """Where a tensor stands among the features, code by code.
 
     Parameters
     ----------
     shape : (channels, height, width)
     format : Format
     address, words : int
-        Of the feature memory, ``lanes`` codes each.
+        Of the feature memory, or of the buffer of features; ``lanes`` codes each.
     index : int32
         Of an input ``[words * lanes]``: the code in each lane, as its place in the flat tensor, or
         -1 for 0. Of an output ``[channels * height * width]``: the lane of each code.
@@ -90,9 +109,10 @@ class Image:
     The file is little-endian and consists of 32-bit words: a header of ``HEADER_WORDS``, a table of
     entries of ``ENTRY_WORDS``, and contents that the entries name by byte. Header: magic, version
     of this format, bytes of the file, CRC-32 of all behind this word, fingerprint of the machine,
-    version of its instructions, predicted cycles (two words), lanes, bits of a code, entries, 0.
-    Entry of a load: 1, region, address, words, pieces, byte, 0, 0; of the input and the output:
-    2 or 3, channels, height, width, address, words, byte, format.
+    version of its instructions, predicted cycles (two words), lanes, bits of a code, entries,
+    beats. Entry of a load: 1, region, address, words, pieces, byte, 0, 0; of the input and the
+    output: 2 or 3, channels, height, width, address, words, byte, format; of a buffer: 4, buffer,
+    bytes, words, byte, 0, 0, 0.
 
     Parameters
     ----------
@@ -104,6 +124,10 @@ class Image:
         Codes of a feature word, and their width.
     loads : tuple of Load
     input, output : Place
+    beats : int
+        Beats of a feature word in external memory; 0 where tensors stand in the feature memory.
+    buffers : tuple of Room
+        Of a machine with external memory.
     """
 
     fingerprint: int
@@ -114,12 +138,14 @@ class Image:
     loads: tuple[Load, ...]
     input: Place
     output: Place
+    beats: int = 0
+    buffers: tuple[Room, ...] = ()
 
     def to_bytes(self) -> bytes:
         """The file's content."""
         rows: list[list[int]] = []
         contents: list[bytes] = []
-        place = 4 * (HEADER_WORDS + ENTRY_WORDS * (len(self.loads) + 2))
+        place = 4 * (HEADER_WORDS + ENTRY_WORDS * (len(self.loads) + len(self.buffers) + 2))
 
         def append(array: np.ndarray, kind: str) -> int:
             nonlocal place
@@ -134,6 +160,9 @@ class Image:
             words, pieces = load.words.shape
             at = append(load.words, "<u4")
             rows.append([LOAD, load.region, load.address, words, pieces, at, 0, 0])
+        for room in self.buffers:
+            at = append(room.content, "<u4")
+            rows.append([BUFFER, room.buffer, room.size, len(room.content), at, 0, 0, 0])
         for kind, tensor in ((INPUT, self.input), (OUTPUT, self.output)):
             at = append(tensor.index, "<i4")
             rows.append(
@@ -147,7 +176,7 @@ class Image:
                 ]
             )
         rest = [self.fingerprint, self.version, self.cycles & 0xFFFFFFFF, self.cycles >> 32]
-        rest += [self.lanes, self.bits, len(rows), 0]
+        rest += [self.lanes, self.bits, len(rows), self.beats]
         table = np.array(rest + [word for row in rows for word in row], "<u4").tobytes()
         body = table + bytes(start - 16 - len(table)) + b"".join(contents)
         head = np.array([MAGIC, FORMAT, len(body) + 16, zlib.crc32(body)], "<u4")
@@ -170,24 +199,28 @@ class Image:
             )
         if size != len(content) or check != zlib.crc32(content[16:]):
             raise NoMulError(f"{name} is damaged (its checksum is wrong); copy it again")
-        fingerprint, version, low, high, lanes, bits, count, _ = head[4:]
+        fingerprint, version, low, high, lanes, bits, count, beats = head[4:]
         table = words[HEADER_WORDS : HEADER_WORDS + ENTRY_WORDS * count].reshape(count, -1)
-        loads, tensors = [], {}
+        loads, rooms, tensors = [], [], {}
         for kind, *row in table.tolist():
             if kind == LOAD:
                 region, address, number, pieces, at, _, _ = row
                 held = words[at // 4 : at // 4 + number * pieces].reshape(number, pieces)
                 loads.append(Load(Region(region), address, held))
+            elif kind == BUFFER:
+                buffer, size, number, at, *_ = row
+                rooms.append(Room(Buffer(buffer), size, words[at // 4 : at // 4 + number]))
             else:
                 channels, height, width, address, number, at, form = row
-                parts = 1 << (form >> PARTS & 3)
-                length = number * lanes * parts if kind == INPUT else channels * height * width
+                split = 1 << (form >> PARTS & 3)
+                length = number * lanes * split if kind == INPUT else channels * height * width
                 index = words[at // 4 : at // 4 + length].view("<i4")
                 shape = (channels, height, width)
-                tensors[kind] = Place(shape, format_of(form), address, number, index, parts)
+                tensors[kind] = Place(shape, format_of(form), address, number, index, split)
         cycles = low | high << 32
         ends = (tensors[INPUT], tensors[OUTPUT])
-        return cls(fingerprint, version, cycles, lanes, bits, tuple(loads), *ends)
+        parts = (tuple(loads), *ends, beats, tuple(rooms))
+        return cls(fingerprint, version, cycles, lanes, bits, *parts)
 
 
 def flags(form: Format, parts: int = 1) -> int:

@@ -10,8 +10,10 @@ from typing import Any
 import numpy as np
 
 from boards.accelerator import Accelerator, Transport
-from boards.clocks import PhysicalMemory, set_clock
+from boards.buffers import Memory
+from boards.clocks import PhysicalMemory, set_clock, set_memory_ports
 from boards.image import Image
+from boards.memories import DmaBuffer, PynqMemory
 from boards.transports import DevMem, Pynq, Serial, Uio
 from quant.errors import NoMulError
 
@@ -24,7 +26,7 @@ TRANSPORTS = ("devmem", "uio", "pynq", "serial")
 
 
 def transport_of(description: dict[str, Any], folder: Path, name: str, port: str) -> Transport:
-    """The way to the machine; on a Zynq with its clock set."""
+    """The way to the machine; on a Zynq with its clock and the widths of its ports set."""
     host = description["host"]
     if (name == "serial") != ("baud" in host):
         raise NoMulError(f"{description['board']} has no transport {name}; take another")
@@ -39,13 +41,24 @@ def transport_of(description: dict[str, Any], folder: Path, name: str, port: str
     # With the bitstream loaded, and before the first access.
     wanted = (host["kind"], host["reference_mhz"], description["clock_mhz"])
     set_clock(PhysicalMemory(), *wanted)
+    if description["memory_bytes"]:
+        set_memory_ports(PhysicalMemory(), host["kind"])
     return opened
+
+
+def memory_of(description: dict[str, Any], name: str) -> Memory | None:
+    """External memory by the name of the transport; None for a network that takes none."""
+    size = description["memory_bytes"]
+    if not size:
+        return None
+    return PynqMemory(size) if name == "pynq" else DmaBuffer()
 
 
 def open_machine(
     folder: str | Path = ".",
     transport: str | Transport = "devmem",
     port: str = "/dev/ttyUSB0",
+    memory: Memory | None = None,
 ) -> Accelerator:
     """The machine of a package with its network in it.
 
@@ -57,6 +70,8 @@ def open_machine(
         One of ``TRANSPORTS``, or an object that is one.
     port : str
         Of ``serial``.
+    memory : Memory, optional
+        External memory of a machine that has it; by default that of the named transport.
 
     Errors: :class:`NoMulError` for a missing file, a transport that cannot be opened, and where no
     machine answers.
@@ -65,8 +80,9 @@ def open_machine(
     image = Image.from_bytes(content(folder / IMAGE), IMAGE)
     if isinstance(transport, str):
         description = json.loads(content(folder / DESCRIPTION))
-        transport = transport_of(description, folder, transport, port)
-    return Accelerator(transport, image)
+        name, transport = transport, transport_of(description, folder, transport, port)
+        memory = memory or memory_of(description, name)
+    return Accelerator(transport, image, memory)
 
 
 def content(path: Path) -> bytes:

@@ -16,8 +16,10 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from boards.amalgam import amalgamated
 from boards.bitstream import bitstream, constraints, device_options
 from boards.board import Board, Processor, Serial
+from boards.buffers import buffer_places
 from boards.driver import image_of
 from boards.ecp5_system import Ecp5System
+from boards.image import Image
 from boards.kit import DESCRIPTION, IMAGE, SELFTEST
 from boards.parts import load_part
 from boards.register_map import c_header, register_map
@@ -37,8 +39,11 @@ _TEMPLATES = Environment(
     lstrip_blocks=True,
     keep_trailing_newline=True,
 )
-_C_SOURCES = ("nomul.h", "nomul.c")
-_C_LINUX = ("nomul_devmem.c", "example.c")
+_C_SOURCES = ("nomul.h", "nomul_internal.h", "nomul.c", "nomul_image.c")
+_C_LINUX = ("nomul_devmem.c", "nomul_udmabuf.c", "example.c")
+
+LOW_MIB = 2048
+"""Memory of a Zynq whose addresses have 32 bits."""
 
 _TEXTS = {
     "hdl/nomul.v": "the whole logic, Verilog",
@@ -49,15 +54,18 @@ _TEXTS = {
     "build_openxc7.sh": "builds it with openXC7",
     "build_ecp5.sh": "builds the bitstream again",
     "nomul.bit": "the bitstream",
-    "nomul.dtso": "device tree overlay for the transport uio",
+    "nomul.dtso": "device tree overlay: the machine for the transport uio, and external memory",
     IMAGE: "the network: instructions, weights, places of its input and output",
     SELFTEST: "images and the codes that they must give",
     DESCRIPTION: "what the driver needs to know of the board; hashes of the files",
     "registers.json": "map of the registers",
     "driver/nomul.py": "the driver for Python",
     "driver/nomul.h": "the driver for C",
-    "driver/nomul.c": "its code, without a heap",
+    "driver/nomul.c": "its code, without a heap: the machine",
+    "driver/nomul_image.c": "and the network's image",
+    "driver/nomul_internal.h": "what these two share",
     "driver/nomul_devmem.c": "its way to the registers under Linux",
+    "driver/nomul_udmabuf.c": "its way to external memory under Linux",
     "driver/nomul_registers.h": "the registers for C",
     "driver/example.c": "a program that runs the self-test",
     "README.md": "the steps",
@@ -103,20 +111,24 @@ def package(
         Of the machine; by default its architecture's or, where that is fixed, the board's.
 
     Errors: :class:`NoMulError` where a tool is missing, or the machine is too large or too slow for
-    a board whose bitstream is made here.
+    a board whose bitstream is made here; where the network takes external memory and the board has
+    none for it, or too little.
     """
     arch, host = program.architecture, board.host
+    image = image_of(program)
+    memory_bytes = external_bytes(board, arch, image)
     if isinstance(host, Serial):
         host = replace(host, clock_mhz=clock_mhz or host.clock_mhz)
         board = replace(board, host=host)
         clock_mhz = host.clock_mhz
     clock_mhz = clock_mhz or arch.clock_mhz
     values: dict[str, Any] = {"board": board, "program": program, "top": TOP}
+    values |= {"memory_bytes": memory_bytes, "memory_mib": memory_bytes >> 20}
     values |= {"clock_mhz": clock_mhz, "serial": isinstance(host, Serial), "mhz": None}
     make = _zynq if isinstance(host, Processor) else _ecp5
     files = make(board, arch, values, progress, seed)
     files |= {
-        IMAGE: image_of(program).to_bytes(),
+        IMAGE: image.to_bytes(),
         SELFTEST: test.to_bytes(),
         "registers.json": f"{json.dumps(register_map(), indent=2)}\n".encode(),
         "driver/nomul.py": amalgamated().encode(),
@@ -137,11 +149,39 @@ def package(
         "architecture": arch.name,
         "fingerprint": f"{arch.fingerprint:#010x}",
         "clock_mhz": clock_mhz,
+        "memory_bytes": memory_bytes,
         "host": {key: value for key, value in asdict(host).items() if key != "source"},
         "files": {name: hashlib.sha256(text).hexdigest() for name, text in sorted(files.items())},
     }
     files[DESCRIPTION] = f"{json.dumps(description, indent=2)}\n".encode()
     return files
+
+
+def external_bytes(board: Board, arch: Any, image: Image) -> int:
+    """External memory to reserve for a network, whole MiB; 0 for a machine without.
+
+    Errors: :class:`NoMulError` where the board has none at its ports, or not so much, or its ports
+    do not take bursts as long as the machine's.
+    """
+    if not image.buffers:
+        return 0
+    if not isinstance(board.host, Processor):
+        raise NoMulError(
+            f"{board.name} has no ports to external memory; take a machine without [external]"
+        )
+    most = 1 << KINDS[board.host.kind].length_bits
+    if arch.external.burst > most:
+        raise NoMulError(
+            f"{arch.name} makes bursts of {arch.external.burst} beats, the memory ports of "
+            f"{board.name} take {most}; set burst = {most} in its architecture file"
+        )
+    size = -(-buffer_places(image)[1] >> 20) << 20
+    if size > min(board.memory.megabytes, LOW_MIB) << 20:
+        raise NoMulError(
+            f"the network takes {size >> 20} MiB of external memory, {board.name} has "
+            f"{board.memory.megabytes} for all that runs there; use a smaller network"
+        )
+    return size
 
 
 def _rendered(name: str, values: dict[str, Any]) -> bytes:

@@ -33,14 +33,15 @@ class ProcessorPorts:
     master_data_bits : int
         Of the primitive's port; with 32 chosen, they are the lowest.
     memory : tuple of str
-        Prefixes of the high-performance ports, in order.
+        Prefixes of the high-performance ports that are used, two that do not share a port of the
+        memory's controller.
     memory_clocks : tuple of str
         What the names of their clocks end in.
     memory_data_bits, memory_address_bits, memory_id_bits : int
     length_bits, size_bits, lock_bits : int
         Of all ports.
-    write_ids : bool
-        Whether write data have an ID.
+    memory_constants : tuple of (end, bits)
+        What the names of other inputs of a high-performance port end in; they are 0.
     resets : str
         Port of the resets for the logic; none where it is empty.
     constants : tuple of (port, value, bits)
@@ -62,7 +63,7 @@ class ProcessorPorts:
     length_bits: int
     size_bits: int
     lock_bits: int
-    write_ids: bool
+    memory_constants: tuple[tuple[str, int], ...]
     resets: str
     constants: tuple[tuple[str, int, int], ...]
 
@@ -93,7 +94,7 @@ class ProcessorPorts:
         return ports
 
     def slave(self, m: Module, index: int, axi, clock: Value) -> dict[str, Value]:
-        """High-performance port ``index``, at a master's ``Axi``.
+        """High-performance port ``index`` of ``memory``, at a master's ``Axi``.
 
         Narrower data are in the lowest bits; IDs and addresses are filled with 0.
         """
@@ -113,8 +114,8 @@ class ProcessorPorts:
             else:
                 ports[f"i_{prefix}{name.upper()}"] = own
                 m.d.comb += own.eq(port)
-        if self.write_ids:
-            ports[f"i_{prefix}WID"] = Const(0, self.memory_id_bits)
+        for end, bits in self.memory_constants:
+            ports[f"i_{prefix}{end}"] = Const(0, bits)
         return ports
 
     def port_bits(self, name: str, bits: int, data_bits: int) -> int:
@@ -134,7 +135,7 @@ PS7 = ProcessorPorts(
     interrupt_bits=20,
     master_config=AxiConfig(address_bits=32, data_bits=32, id_bits=12),
     master_data_bits=32,
-    memory=tuple(f"SAXIHP{n}" for n in range(4)),
+    memory=("SAXIHP0", "SAXIHP2"),
     memory_clocks=("ACLK",),
     memory_data_bits=64,
     memory_address_bits=32,
@@ -142,11 +143,11 @@ PS7 = ProcessorPorts(
     length_bits=4,
     size_bits=2,
     lock_bits=2,
-    write_ids=True,
+    memory_constants=(("WID", 6), ("RDISSUECAP1EN", 1), ("WRISSUECAP1EN", 1)),
     resets="FCLKRESETN",
     constants=(("FCLKCLKTRIGN", 0, 4), ("FPGAIDLEN", 1, 1), ("DDRARB", 0, 4)),
 )
-"""Zynq-7000: UG585."""
+"""Zynq-7000: UG585; S_AXI_HP0 and HP2."""
 
 PS8 = ProcessorPorts(
     primitive="PS8",
@@ -156,7 +157,7 @@ PS8 = ProcessorPorts(
     interrupt_bits=8,
     master_config=AxiConfig(address_bits=40, data_bits=32, id_bits=16),
     master_data_bits=128,
-    memory=tuple(f"SAXIGP{n}" for n in range(2, 6)),
+    memory=("SAXIGP2", "SAXIGP3"),
     memory_clocks=("RCLK", "WCLK"),
     memory_data_bits=128,
     memory_address_bits=49,
@@ -164,8 +165,8 @@ PS8 = ProcessorPorts(
     length_bits=8,
     size_bits=3,
     lock_bits=1,
-    write_ids=False,
+    memory_constants=(("ARUSER", 1), ("AWUSER", 1)),
     resets="",
     constants=(("PLPSIRQ1", 0, 8),),
 )
-"""Zynq UltraScale+: UG1085."""
+"""Zynq UltraScale+: UG1085; S_AXI_HP0_FPD and HP1_FPD are SAXIGP2 and SAXIGP3."""

@@ -11,12 +11,52 @@ from functools import cache
 from types import ModuleType
 from typing import Any
 
+from rtl.dma.registers import (
+    BEAT,
+    BUFFERS,
+    CHANNEL_WORDS,
+    CHANNELS,
+    DMA_REGION,
+    MARKS,
+    Buffer,
+    BufferRegister,
+    ChannelRegister,
+    MarkRegister,
+    StatusBit,
+    TransferError,
+    TransferRegister,
+)
 from rtl.registers import ID, REGION_SHIFT, Control, Error, Region, Register, State
 
 __all__ = ["ENUMERATIONS", "Entry", "c_header", "entries", "register_map", "table"]
 
-ENUMERATIONS: tuple[type[IntEnum], ...] = (Register, Control, State, Error, Region)
-"""What a host needs to know, the registers first."""
+ENUMERATIONS: tuple[type[IntEnum], ...] = (
+    Register,
+    Control,
+    State,
+    Error,
+    Region,
+    TransferRegister,
+    ChannelRegister,
+    StatusBit,
+    TransferError,
+    BufferRegister,
+    Buffer,
+    MarkRegister,
+)
+"""What a host needs to know, the registers first; from ``TransferRegister`` on of machines with
+external memory."""
+
+CONSTANTS = {
+    "region_shift": REGION_SHIFT,
+    "dma_region": DMA_REGION,
+    "channels": CHANNELS,
+    "channel_words": CHANNEL_WORDS,
+    "buffers": BUFFERS,
+    "marks": MARKS,
+    "beat": BEAT,
+}
+"""Other numbers that addresses are made of: see ``rtl.registers`` and ``rtl.dma.registers``."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +104,7 @@ def register_map() -> dict[str, Any]:
     """
     return {
         "id": ID,
-        "region_shift": REGION_SHIFT,
+        **CONSTANTS,
         **{
             kind.__name__.lower(): [asdict(entry) for entry in entries(kind)]
             for kind in ENUMERATIONS
@@ -80,7 +120,7 @@ def c_header() -> str:
         "#define NOMUL_REGISTERS_H",
         "",
         f"#define NOMUL_ID 0x{ID:08x}u",
-        f"#define NOMUL_REGION_SHIFT {REGION_SHIFT}",
+        *(f"#define NOMUL_{name.upper()} {value}u" for name, value in CONSTANTS.items()),
     ]
     for kind in ENUMERATIONS:
         what = "addresses of 32-bit words" if kind is Register else inspect.getdoc(kind)

@@ -23,7 +23,7 @@ class ZynqSystem(wiring.Component):
 
     The machine runs on the first clock that the processor makes for the logic. Its registers stand
     at ``base``, in the window of the first master port; its interrupt is the first of the logic's.
-    Memory ports of the machine take the first high-performance ports; the others are left alone.
+    Memory ports of the machine take two high-performance ports that reach the memory apart.
 
     Parameters
     ----------

@@ -237,7 +237,7 @@ def execute(architecture: Architecture, words: Sequence[int]) -> Iterator[Event]
             elif opcode is Opcode.WAIT:
                 yield Wait(Waited(fields["what"]), fields["count"])
                 continue
-            elif opcode is not Opcode.HALT:
+            elif opcode not in (Opcode.HALT, Opcode.MARK):
                 settings.write(instruction)
         except ValueError as error:
             raise ProgramError(f"instruction {pc} ({opcode.name}): {error}") from None

@@ -10,8 +10,8 @@ from rtl.activations import ActivationFetch
 from rtl.architecture import Architecture
 from rtl.axi.signatures import Axi
 from rtl.counters import COUNTED
-from rtl.dma.control import CHANNELS
 from rtl.dma.engine import Dma
+from rtl.dma.registers import CHANNELS
 from rtl.features import FeatureMemory
 from rtl.host import HostBus, HostPort
 from rtl.isa import LEVELS, Nest, Path
@@ -201,6 +201,7 @@ class Accelerator(wiring.Component):
             port = f"axi_{n}"
             wiring.connect(m, getattr(dma, port), wiring.flipped(getattr(self, port)))
         wiring.connect(m, sequencer.transfer, dma.transfer)
+        wiring.connect(m, sequencer.mark, dma.mark)
         ended = Cat(dma.ended_0, dma.ended_1)
         m.d.comb += [
             self.bus.read_data.eq(host.bus.read_data | dma.bus.read_data),

@@ -36,7 +36,7 @@ __all__ = [
     "opcodes",
 ]
 
-VERSION = 3
+VERSION = 4
 INSTRUCTION_BITS = 64
 OPCODE_BITS = 6
 MAX_PASSES = 16
@@ -65,6 +65,7 @@ class Opcode(enum.Enum, shape=OPCODE_BITS):  # type: ignore[call-arg]
     SHAPE = 17
     MOVE = 18
     WAIT = 19
+    MARK = 20
 
 
 class Nest(enum.Enum, shape=3):  # type: ignore[call-arg]
@@ -193,7 +194,7 @@ LAYOUTS: dict[Opcode, data.StructLayout] = {
     Opcode.WIDTHS: data.StructLayout(
         {"run": 2, "activation": 2, "residual": 2, "output": 2, "operation": Operation}
     ),
-    # The next four are those of machines with external memory. MOVE gives a channel a transfer of
+    # The next five are those of machines with external memory. MOVE gives a channel a transfer of
     # `rows` rows of `words` words each: between the buffer from beat `offset` on, rows
     # `memory_stride` beats apart, and the region from word `address` on, rows `address_stride`
     # words apart. `store`: towards external memory. See rtl.dma.transfer.
@@ -204,11 +205,13 @@ LAYOUTS: dict[Opcode, data.StructLayout] = {
     ),
     # What follows waits; transfers are counted since the start of the program.
     Opcode.WAIT: data.StructLayout({"what": Waited, "count": TRANSFERS}),
+    # Notes the cycles so far, and those of them in which runs waited for transfers, for the host.
+    Opcode.MARK: data.StructLayout({"index": 9}),
 }
 
 _PLAIN = (Opcode.POST, Opcode.RANGE)
 _SPLIT = (Opcode.REQUANTIZE, Opcode.LIMIT, Opcode.WIDTHS)
-_EXTERNAL = (Opcode.TARGET, Opcode.SHAPE, Opcode.MOVE, Opcode.WAIT)
+_EXTERNAL = (Opcode.TARGET, Opcode.SHAPE, Opcode.MOVE, Opcode.WAIT, Opcode.MARK)
 
 
 def opcodes(splits: bool, external: bool = False) -> tuple[Opcode, ...]:

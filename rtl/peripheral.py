@@ -7,7 +7,8 @@ from amaranth.lib.wiring import In, Out
 from rtl.accelerator import Accelerator
 from rtl.architecture import Architecture
 from rtl.axi.lite import LiteSlave
-from rtl.axi.signatures import AxiLite
+from rtl.axi.signatures import Axi, AxiLite
+from rtl.dma.registers import CHANNELS
 
 __all__ = ["Peripheral"]
 
@@ -28,15 +29,18 @@ class Peripheral(wiring.Component):
     -------
     control : In(AxiLite)
     irq : Out(1)
+    axi_0, axi_1 : Out(Axi)
+        Ports to external memory, of a machine that has it.
     """
-
-    memory_ports: tuple[str, ...] = ()
-    """Names of the members that are AXI4 masters of external memory."""
 
     def __init__(self, architecture: Architecture, family: str | None = None) -> None:
         self.architecture = architecture
         self.family = family
-        super().__init__({"control": In(AxiLite(LiteSlave.address_bits)), "irq": Out(1)})
+        channels = architecture.channels
+        self.memory_ports = tuple(f"axi_{n}" for n in range(CHANNELS)) if channels else ()
+        """Names of the members that are AXI4 masters of external memory."""
+        ports = {name: Out(Axi(channels.axi)) for name in self.memory_ports} if channels else {}
+        super().__init__({"control": In(AxiLite(LiteSlave.address_bits)), "irq": Out(1), **ports})
 
     def elaborate(self, platform) -> Module:
         m = Module()
@@ -45,4 +49,6 @@ class Peripheral(wiring.Component):
         wiring.connect(m, wiring.flipped(self.control), slave.axi)
         wiring.connect(m, slave.bus, machine.bus)
         m.d.comb += self.irq.eq(machine.irq)
+        for name in self.memory_ports:
+            wiring.connect(m, getattr(machine, name), wiring.flipped(getattr(self, name)))
         return m

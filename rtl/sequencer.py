@@ -5,7 +5,8 @@ from amaranth.lib import data, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from rtl.dma.engine import chosen_layout
-from rtl.dma.orders import Orders
+from rtl.dma.marks import mark_layout
+from rtl.dma.program import ProgramControl
 from rtl.dma.transfer import DmaConfig
 from rtl.isa import (
     INSTRUCTION_BITS,
@@ -19,7 +20,6 @@ from rtl.isa import (
     Opcode,
     Operation,
     Path,
-    Waited,
     opcodes,
 )
 from rtl.nest import nest_settings
@@ -38,9 +38,6 @@ FAULTS = (
     Error.NO_SUCH_LEVEL,
 )
 """What an instruction may be refused for; of several the first is told."""
-
-PATIENCE = (1 << 20) - 1
-"""Cycles in which nothing happens until a program counts as stuck."""
 
 SPLIT_FAULTS = (*FAULTS, Error.ILLEGAL_WIDTH, Error.ILLEGAL_OPERATION)
 """The same of a machine whose codes split."""
@@ -124,6 +121,8 @@ class Sequencer(wiring.Component):
         To the instruction memory.
     transfer : Out(stream of chosen_layout), ended : In(2)
         With channels: see :class:`~rtl.dma.orders.Orders`.
+    mark : Out(stream of mark_layout)
+        With channels: what ``MARK`` notes, two cycles after it executes.
     failed : In(1), moved : In(1)
         With channels: one has stopped; something has come or gone in this cycle.
     """
@@ -149,6 +148,7 @@ class Sequencer(wiring.Component):
         if channels:
             outside = {
                 "transfer": Out(stream.Signature(chosen_layout(channels))),
+                "mark": Out(stream.Signature(mark_layout(), always_ready=True)),
                 "ended": In(2),
                 "failed": In(1),
                 "moved": In(1),
@@ -228,9 +228,30 @@ class Sequencer(wiring.Component):
         busy, pause, reached = Signal(), Signal(), Signal()
         # What holds an instruction besides, with channels.
         held: Value = Const(0)
+        start, resume = (
+            self.control[bit.bit_length() - 1] for bit in (Control.START, Control.RESUME)
+        )
         if self.channels:
-            m.submodules.orders = orders = Orders(self.channels)
-            held = self.held(m, orders, kind, word, busy, ~take)
+            m.submodules.outside = outside = ProgramControl(self.channels)
+            held = outside.held
+            wait = fields_of(word, self.opcodes)[Opcode.WAIT]
+            m.d.comb += [
+                outside.clear.eq(start & ~running),
+                outside.decoded.eq(decoded),
+                outside.execute.eq(execute),
+                outside.same.eq(~take),
+                outside.busy.eq(busy),
+                outside.moves.eq(kind.MOVE),
+                outside.waits.eq(kind.WAIT),
+                outside.wait.eq(wait),
+                outside.pc.eq(self.pc),
+                outside.cycles.eq(self.cycles),
+                outside.ended.eq(self.ended),
+                outside.failed.eq(self.failed),
+                outside.moved.eq(self.moved | self.done),
+            ]
+            for port in ("transfer", "mark"):
+                wiring.connect(m, getattr(outside, port), wiring.flipped(getattr(self, port)))
         run, halt = kind.RUN, kind.HALT
         parts = [slice(at, at + 4) for at in range(0, len(self.runs), 4)]
         same, some = Signal(len(parts)), Signal(len(parts))
@@ -285,13 +306,18 @@ class Sequencer(wiring.Component):
             ]
 
         if self.channels:
-            self.connect_orders(m, orders, written, fields)
-            for error, wrong in self.troubles(m, decoded, execute, busy, written, fields):
-                with m.If(running & wrong):
+            m.d.comb += [
+                statement
+                for opcode, port in outside.instructions.items()
+                for statement in (
+                    port.valid.eq(written[opcode.name]),
+                    port.payload.eq(fields[opcode]),
+                )
+            ]
+            for error in (Error.NO_HALT, Error.TRANSFER, Error.STUCK):
+                with m.If(running & outside.troubles[error.name]):
                     m.d.sync += [*enter(State.FAILED), self.error.eq(error)]
 
-        start = self.control[Control.START.bit_length() - 1]
-        resume = self.control[Control.RESUME.bit_length() - 1]
         with m.If(start & ~running):
             m.d.sync += [
                 *enter(State.RUNNING),
@@ -313,63 +339,6 @@ class Sequencer(wiring.Component):
                 fetched.eq(0),
             ]
         return m
-
-    def held(
-        self, m: Module, orders: Orders, kind, word: Value, busy: Value, same: Value
-    ) -> Signal:
-        """Whether ``MOVE`` or ``WAIT`` has to wait.
-
-        ``same``: the next cycle's instruction is this one's.
-        """
-        # What the orders have said is of this instruction if it was there in the last cycle too.
-        settled, held = Signal(), Signal()
-        m.d.sync += settled.eq(same)
-        wait = fields_of(word, self.opcodes)[Opcode.WAIT]
-        m.d.comb += [
-            orders.wait.eq(wait),
-            held.eq(
-                (kind.MOVE & ~orders.room)
-                | (kind.WAIT & Mux(wait.what == Waited.RUNS, busy, ~(settled & orders.reached)))
-            ),
-        ]
-        return held
-
-    def connect_orders(self, m: Module, orders: Orders, written, fields) -> None:
-        """What instructions that took effect tell the channels."""
-        start = self.control[Control.START.bit_length() - 1]
-        wiring.connect(m, orders.transfer, wiring.flipped(self.transfer))
-        m.d.comb += [
-            orders.clear.eq(start),
-            orders.ended.eq(self.ended),
-            orders.target.eq(fields[Opcode.TARGET]),
-            orders.shape.eq(fields[Opcode.SHAPE]),
-            orders.move.eq(fields[Opcode.MOVE]),
-            orders.set_target.eq(written.TARGET),
-            orders.set_shape.eq(written.SHAPE),
-            orders.push.eq(written.MOVE),
-        ]
-
-    def troubles(
-        self, m: Module, decoded: Value, execute: Value, busy: Value, written, fields
-    ) -> list[tuple[Error, Value]]:
-        """What stops a program besides its instructions, the gravest last."""
-        length = Signal(LENGTH, init=-1)
-        beyond = Signal()
-        m.d.sync += beyond.eq(self.pc >= length)
-        with m.If(written.CHECK):
-            m.d.sync += length.eq(fields[Opcode.CHECK].length)
-        with m.If(self.control[Control.START.bit_length() - 1]):
-            m.d.sync += [length.eq(-1), beyond.eq(0)]
-        quiet = Signal(PATIENCE.bit_length())
-        with m.If(~decoded | execute | self.done | self.moved):
-            m.d.sync += quiet.eq(0)
-        with m.Else():
-            m.d.sync += quiet.eq(quiet + 1)
-        return [
-            (Error.NO_HALT, decoded & beyond & ~busy),
-            (Error.TRANSFER, decoded & self.failed & ~busy),
-            (Error.STUCK, quiet[-1]),
-        ]
 
     def faults(self, word: Value, first: Value, behind_last: Value) -> Value:
         """What is wrong with an instruction, a bit for each fault.

@@ -6,6 +6,7 @@ __all__ = [
     "ADDRESS_BITS",
     "LATENCY_LIMIT",
     "LITE_PORTS",
+    "MEMORY_PORTS",
     "PORTS",
     "as_words",
     "check_block",
@@ -42,6 +43,9 @@ LITE_PORTS = (
     "control__rready",
 )
 """Names of an AXI4-Lite port's ports that reach the host bus behind it."""
+
+MEMORY_PORTS = ("axi_0__arvalid", "axi_1__arvalid")
+"""Names that tell the ports to external memory, of which there are two or none."""
 
 ADDRESS_BITS = 26
 

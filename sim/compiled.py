@@ -8,6 +8,7 @@ import numpy as np
 from quant.errors import NoMulError
 from rtl.cache import Cache, digest
 from rtl.design import Design
+from sim.axi_memory import AxiMemory
 from sim.bus import LATENCY_LIMIT, as_words, check_block, late
 from sim.toolchain import find_compiler, find_verilator
 from sim.verilator import LIBRARY, Port, Progress, build_library, load_ports, toolchain_key
@@ -27,7 +28,8 @@ class CompiledModel:
     In its place the component may have an AXI4-Lite port, ``control``.
 
     Ports are named as in Verilog (``bus__address``), values are unsigned integers of any width.
-    Every instance starts in the power-on state. ``cycles`` counts since then.
+    Every instance starts in the power-on state. ``cycles`` counts since then. ``memory`` is an
+    :class:`AxiMemory` at the ports ``axi_0`` and ``axi_1``, None where there are no such ports.
 
     Parameters
     ----------
@@ -54,6 +56,7 @@ class CompiledModel:
             ("new", pointer, ()),
             ("delete", None, (pointer,)),
             ("port", pointer, (pointer, ctypes.c_int)),
+            ("memory", pointer, (pointer,)),
             ("eval", None, (pointer,)),
             ("tick", None, (pointer, word)),
             ("run_until", word, (pointer, pointer, ctypes.c_uint, word, word, word)),
@@ -64,6 +67,9 @@ class CompiledModel:
                 entry_point = getattr(self._library, f"model_{function}")
                 entry_point.restype, entry_point.argtypes = result, arguments
         self._model = self._library.model_new()
+        self.memory: AxiMemory | None = None
+        if hasattr(self._library, "model_memory"):
+            self.memory = AxiMemory(self._library.model_memory(self._model))
         self.ports: dict[str, Port] = {}
         self._bytes: dict[str, ctypes.Array] = {}
         for index, port in enumerate(load_ports(entry)):
@@ -107,7 +113,10 @@ class CompiledModel:
         return cls(entry, design.name)
 
     def reset(self) -> None:
-        """One cycle of ``rst``: every register that has a reset; memories keep their contents."""
+        """One cycle of ``rst``: every register that has a reset; memories keep their contents.
+
+        External memory forgets what is under way at its ports.
+        """
         self.set("rst", 1)
         self.tick()
         self.set("rst", 0)

@@ -7,7 +7,8 @@ from compiler.program import Program
 from compiler.settings import Move, ProgramError, Run, execute
 from compiler.tensor import PlacedTensor
 from compiler.tiling.emit import word_bits
-from compiler.tiling.transfers import Buffer, word_beats
+from compiler.tiling.transfers import word_beats
+from rtl.dma.registers import Buffer
 from rtl.packing import pieces
 from rtl.registers import Region
 from sim.program import ProgramResult, ProgramSimulator

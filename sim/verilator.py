@@ -15,7 +15,7 @@ from platform import machine, processor
 
 from quant.errors import NoMulError
 from rtl.cache import Cache, digest
-from sim.bus import LITE_PORTS, PORTS
+from sim.bus import LITE_PORTS, MEMORY_PORTS, PORTS
 from sim.toolchain import Compiler, Verilator, find_compiler, find_verilator
 
 __all__ = ["LIBRARY", "Port", "Progress", "build_library", "load_ports", "toolchain_key"]
@@ -24,7 +24,7 @@ Progress = Callable[[str], None]
 
 LIBRARY = "model.so"
 _PORTS = "ports.json"
-_SHIM = Path(__file__).with_name("shim.cpp")
+_SHIM, _MEMORY = (Path(__file__).with_name(name) for name in ("shim.cpp", "axi_memory.h"))
 
 _VERILATOR_FLAGS = (
     "--cc",
@@ -90,7 +90,8 @@ def toolchain_key(compiler: Compiler, verilator: Verilator) -> str:
     """Hash of everything but the Verilog that a library depends on."""
     return digest(
         [_cpu(), machine(), compiler.version, compiler.command, compiler.flags],
-        [verilator.version, _VERILATOR_FLAGS, _COMPILER_FLAGS, _SHIM.read_text()],
+        [verilator.version, _VERILATOR_FLAGS, _COMPILER_FLAGS],
+        [_SHIM.read_text(), _MEMORY.read_text()],
     )
 
 
@@ -197,9 +198,11 @@ def _write_includes(folder: Path, ports: list[Port], sources: list[str]) -> None
         ("CLOCKED", "clk" in names),
         ("BUS", names.issuperset(PORTS)),
         ("LITE", names.issuperset(LITE_PORTS)),
+        ("MEMORY", names.issuperset(MEMORY_PORTS)),
     )
     defines = [f"#define {feature}" for feature, present in features if present]
     includes = [f'#include "{source}"' for source in sources]
+    (folder / _MEMORY.name).write_text(_MEMORY.read_text())
     (folder / "all.cpp").write_text("\n".join((*defines, *includes, _SHIM.read_text())))
 
 

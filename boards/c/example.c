@@ -1,7 +1,7 @@
 /* Runs the self-test of a package:
  *     ./example network.image selftest.codes 0x40000000
- * with the address of the machine's registers. The bitstream is loaded and the clock set before, as
- * by the driver for Python. */
+ * with the address of the machine's registers. The bitstream is loaded, clock and ports are set
+ * before, as by the driver for Python. */
 #define _POSIX_C_SOURCE 200809L
 
 #include <fcntl.h>
@@ -48,6 +48,7 @@ int main(int count, char **arguments)
     nomul_image image;
     nomul_machine machine;
     nomul_transport transport;
+    nomul_memory memory = {0};
     size_t bytes;
     uint32_t cycles = 0;
     if (count != 4) {
@@ -57,7 +58,10 @@ int main(int count, char **arguments)
     const void *content = file_content(arguments[1], &bytes);
     check(nomul_read_image(&image, content, bytes));
     check(nomul_open_devmem(&transport, strtoull(arguments[3], NULL, 0)));
-    check(nomul_open(&machine, &transport, &image));
+    if (nomul_memory_bytes(&image))
+        check(nomul_open_udmabuf(&memory, "/sys/class/u-dma-buf/nomul-memory",
+                                 "/dev/nomul-memory"));
+    check(nomul_open(&machine, &transport, &image, &memory));
 
     /* The number of images, all inputs, all outputs. */
     const int32_t *test = file_content(arguments[2], &bytes);

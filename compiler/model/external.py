@@ -28,6 +28,8 @@ HALVES = tuple(1 << n for n in range(9))
 """Into how many parts rows, and groups of blocks, are tried to be divided."""
 QUARTERS = (1, 2, 4, 8)
 """The same for columns."""
+MANY = (*range(1, 17), 24, 32, 48, 64, 96, 128, 256)
+"""The same for all of them where it is one machine's tiles that are wanted."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,8 @@ class External:
     ahead : bool
         Whether all weights of a tile are on chip when it begins, those of a layer's first tile
         having come while the layer before it worked; as :mod:`compiler.tiling` has it. Else
-        weights may stream through a part of their memory, and layers wait for each other.
+        weights may stream through a part of their memory, and layers wait for each other. With it,
+        too, only those rows and columns of a map come that windows see.
     """
 
     bytes_per_cycle: float
@@ -92,12 +95,15 @@ class Grid:
     ----------
     accumulators, queue_words : int [Q]
     feature_words, weight_words : int [S]
+    chunk_words : int [S], optional
+        Words that the weights of a tile may take; else as many as there are.
     """
 
     accumulators: np.ndarray
     queue_words: np.ndarray
     feature_words: np.ndarray
     weight_words: np.ndarray
+    chunk_words: np.ndarray | None = None
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -121,6 +127,12 @@ class Tiled:
         Of a tile; its blocks are those of its groups.
     weights_stay : bool [Q, S]
         Whether the loop over the map is the inner one.
+    chunk : float [Q, S]
+        Words of weights of a tile.
+    load : float [Q, S]
+        Cycles in which they come.
+    loads : int [Q, S]
+        How often some do.
     """
 
     cycles: np.ndarray
@@ -132,6 +144,9 @@ class Tiled:
     groups: np.ndarray
     blocks: np.ndarray
     weights_stay: np.ndarray
+    chunk: np.ndarray
+    load: np.ndarray
+    loads: np.ndarray
 
 
 def demand(work: Work, way: Way, lanes: int, segments: Sequence[Segment]) -> tuple[int, float]:
@@ -153,6 +168,8 @@ def tiled(
     external: External,
 ) -> Tiled:
     """The best way, tiles and order for a layer on each machine of a grid."""
+    if external.ahead:
+        work = work.sampled
     candidates = [
         candidate(engine, work, way, segments, grid, widths, external)
         for way in (work.ways or (None,))
@@ -164,6 +181,8 @@ def tiled(
     fits = (joined["features"] <= grid.feature_words[:, None]) & (
         joined["weights"][:, None, :] <= grid.weight_words[:, None]
     )
+    if grid.chunk_words is not None:
+        fits &= joined["chunk"] <= grid.chunk_words[:, None]
     choices = np.where(fits, joined["cycles"][:, None, :], np.inf)
     best = choices.argmin(axis=-1)
     queues = np.arange(grid.shape[0])[:, None]
@@ -177,6 +196,9 @@ def tiled(
         groups=joined["groups"][best],
         blocks=joined["blocks"][best],
         weights_stay=joined["stay"][best],
+        chunk=joined["chunk"][best],
+        load=joined["load"][best],
+        loads=joined["loads"][best],
     )
 
 
@@ -193,7 +215,7 @@ def candidate(
     height, width, blocks = work.output
     split = 1 if way is None else way.split
     total, passes = (blocks, 0.0) if way is None else demand(work, way, engine.lanes, segments)
-    rows, columns, groups = tiles(height, width, total)
+    rows, columns, groups = tiles(height, width, total, external.ahead)
     downs, acrosses, counts = -(-height // rows), -(-width // columns), -(-total // groups)
     spots = downs * acrosses
     made = np.minimum(groups * split, blocks)
@@ -219,6 +241,8 @@ def candidate(
     high = reach(rows, window.kernel[0], window.stride[0], window.dilation[0], work.input[0])
     wide = reach(columns, window.kernel[1], window.stride[1], window.dilation[1], work.input[1])
     inputs, outputs = high * wide * read, rows * columns * made
+    # Tiles at an edge that are smaller may be mapped in another way, with weights in another order.
+    orders = 1 + (external.ahead & (height % rows > 0)) + (external.ahead & (width % columns > 0))
     several = np.where(spots * counts > 1, 2, 1)
     # Inputs of a whole map that all groups read stay.
     held = several if work.follows else np.where(spots > 1, 2, 1)
@@ -230,10 +254,13 @@ def candidate(
     fetch = external.cycles(inputs * widths.feature, input_runs)
     store = external.cycles(outputs * widths.feature, output_runs)
     fetch = fetch + (store if work.residual else 0)
+    if external.ahead:
+        # A tile's inputs come behind the outputs of another, and they behind inputs.
+        fetch, store = fetch + external.latency, store + external.latency
     weight_bytes = weights * widths.weight + (0 if way is None else made * widths.parameter)
     load = external.cycles(weight_bytes, np.where(weight_bytes > 0, 1, 0))
 
-    stay, passing = orders_of(compute, load, fetch, store, counts, spots)
+    stay, passing = orders_of(compute, load, fetch, store, counts * orders, spots / orders)
     ends = external.latency + fetch + store
     if external.ahead:
         early = np.maximum(compute, fetch + store) - np.maximum(compute, load + fetch + store)
@@ -242,7 +269,7 @@ def candidate(
         ends = ends + load
     stored = outputs * widths.feature
     fetched = inputs * widths.feature + (stored if work.residual else 0)
-    steps, whole = counts * spots, np.where(counts > 1, 2, 1) * weights
+    steps, whole = counts * spots, np.where(counts * orders > 1, 2, 1) * weights
     alike = {
         "compute": compute * steps,
         "features": held * inputs + several * outputs * (2 if work.residual else 1),
@@ -250,23 +277,26 @@ def candidate(
         "columns": columns,
         "groups": groups,
         "blocks": made,
+        "chunk": weights,
+        "load": load,
     }
-    orders = [
+    loops = [
         {
             "cycles": np.maximum(cycles, loads * load + fetches * fetch + steps * store) + ends,
             "weights": np.broadcast_to(standing, compute.shape),
             "transfer": loads * load + fetches * fetch + steps * store,
             "bytes": loads * weight_bytes + fetches * fetched + steps * stored,
             "stay": np.full(len(rows), stays),
+            "loads": loads,
         }
         for cycles, standing, loads, fetches, stays in (
-            (stay, whole, counts, steps, True),
+            (stay, whole, counts * orders, steps, True),
             (passing, np.where(streams, 2 * block, whole), steps, spots, False),
         )
     ]
     return {
         **{name: np.concatenate([values] * 2, axis=-1) for name, values in alike.items()},
-        **{name: np.concatenate([order[name] for order in orders], axis=-1) for name in orders[0]},
+        **{name: np.concatenate([loop[name] for loop in loops], axis=-1) for name in loops[0]},
     }
 
 
@@ -296,11 +326,14 @@ def orders_of(
     return stay, passing
 
 
-def tiles(height: int, width: int, groups: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def tiles(
+    height: int, width: int, groups: int, many: bool = False
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Rows, columns and groups of all tiles that are tried: ``[J]`` each."""
+    some = (MANY,) * 3 if many else (HALVES, QUARTERS, HALVES[::2])
     axes = [
-        np.unique([-(-size // parts) for parts in some])
-        for size, some in ((height, HALVES), (width, QUARTERS), (groups, HALVES[::2]))
+        np.unique([-(-size // parts) for parts in divisors])
+        for size, divisors in zip((height, width, groups), some)
     ]
     return tuple(axis.reshape(-1) for axis in np.meshgrid(*axes, indexing="ij"))  # type: ignore
 

@@ -63,6 +63,16 @@ class Work:
         return window.kernel == window.stride == (1, 1) and not any(window.padding)
 
     @cached_property
+    def sampled(self) -> "Work":
+        """The same where only rows and columns that windows see are on chip.
+
+        So a stride is none along an axis on which windows are one wide.
+        """
+        window = self.window
+        strides = tuple(1 if k == 1 else s for k, s in zip(window.kernel, window.stride))
+        return replace(self, window=replace(window, stride=strides))
+
+    @cached_property
     def shape(self) -> "Work":
         """The same without what no cycle hangs on."""
         return replace(self, owner="", macs=0)

@@ -20,7 +20,10 @@ __all__ = ["Box", "TileLayer", "boxes", "cut", "cut_layout", "divisible"]
 
 @dataclass(frozen=True)
 class Box:
-    """Rows, columns and blocks of a tensor: first and number of each."""
+    """Rows, columns and blocks of a tensor: first and number of each.
+
+    Rows are ``row_step`` apart and columns ``column_step``, blocks side by side.
+    """
 
     row: int
     rows: int
@@ -28,11 +31,22 @@ class Box:
     columns: int
     block: int
     blocks: int
+    row_step: int = 1
+    column_step: int = 1
 
     @property
     def words(self) -> int:
         """Feature words."""
         return self.rows * self.columns * self.blocks
+
+    @property
+    def end(self) -> tuple[int, int, int]:
+        """Row, column and block behind the last."""
+        return (
+            self.row + (self.rows - 1) * self.row_step + 1,
+            self.column + (self.columns - 1) * self.column_step + 1,
+            self.block + self.blocks,
+        )
 
 
 @dataclass(frozen=True)
@@ -183,26 +197,32 @@ def windowed(
 ) -> tuple[Box, Window]:
     """The box of an input that the windows of an output's box see, and the window on that box.
 
-    What the windows see beyond the map becomes padding of the box.
+    What the windows see beyond the map becomes padding of the box. Along an axis on which windows
+    are one wide, the box has only the rows or columns that they see.
     """
     window = layer.window
-    spans, before, after = [], [], []
+    spans, before, after, strides = [], [], [], []
     for axis, (start, count) in enumerate(((box.row, box.rows), (box.column, box.columns))):
         size, stride = shape[1 + axis], window.stride[axis]
         first = start * stride - window.padding[axis]
-        last = first + (count - 1) * stride + window.dilation[axis] * (window.kernel[axis] - 1)
-        inside = max(first, 0), min(last, size - 1)
-        if inside[1] < inside[0]:
+        reach = window.dilation[axis] * (window.kernel[axis] - 1)
+        step = stride if reach == 0 else 1
+        # Of the row or column `first` and so many behind it, `step` apart, those on the map.
+        more = (count - 1) * stride // step + reach
+        low = max(-(first // step), 0)
+        high = min((size - 1 - first) // step, more)
+        if high < low:
             raise NoMulError(
                 f"layer {layer.name}: some outputs see padding alone, which no tile can; use less "
                 f"padding"
             )
-        spans.append((inside[0], inside[1] - inside[0] + 1))
-        before.append(inside[0] - first)
-        after.append(last - inside[1])
-    (row, rows), (column, columns) = spans
+        spans.append((first + low * step, high - low + 1, step))
+        before.append(low)
+        after.append(more - high)
+        strides.append(stride // step)
+    (row, rows, row_step), (column, columns, column_step) = spans
     padding = (before[0], before[1], after[0], after[1])
     return (
-        Box(row, rows, column, columns, block, blocks),
-        dataclasses.replace(window, padding=padding),
+        Box(row, rows, column, columns, block, blocks, row_step, column_step),
+        dataclasses.replace(window, padding=padding, stride=(strides[0], strides[1])),
     )

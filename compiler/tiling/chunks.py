@@ -4,13 +4,17 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from compiler.cycles import run_cycles
 from compiler.emit import Emitter
 from compiler.lower import Mapper, lower
 from compiler.mapping import Convolution, Mapping
+from compiler.settings import Run, execute
 from compiler.tensor import PlacedTensor
 from compiler.tiling.schedule import Chunk
 from compiler.tiling.tasks import Task
 from rtl.architecture import Architecture
+from rtl.dma.registers import MARK_COUNT
+from rtl.isa import Opcode
 from rtl.registers import Region
 
 __all__ = ["Chunks", "Mapped", "TileEmitter"]
@@ -25,12 +29,27 @@ class TileEmitter(Emitter):
         Where the chunks of the tile stand.
     found : dict of Region to array
         What the tile has put there.
+    ended : int, optional
+        The layer before, if it ends where the tile's first run starts: that is marked.
     """
 
     def __init__(self, architecture: Architecture) -> None:
         super().__init__(architecture, {})
         self.places: dict[Region, int] = {}
         self.found: dict[Region, np.ndarray] = {}
+        self.ended: int | None = None
+
+    def append(self, opcode: Opcode, fields: dict) -> None:
+        """As of an emitter; marks the end of the layer before behind the run that waits for it."""
+        super().append(opcode, fields)
+        if opcode is Opcode.RUN:
+            self.mark()
+
+    def mark(self) -> None:
+        """Mark the end of a layer, if one has ended, and if there is a mark of its number."""
+        if self.ended is not None and self.ended < MARK_COUNT:
+            super().append(Opcode.MARK, {"index": self.ended})
+        self.ended = None
 
     def take(self, memory: str, words: int) -> int:
         """Nothing is taken for good: memories hold what comes from outside."""
@@ -114,12 +133,14 @@ def moved(
 
 @dataclass
 class Chunks:
-    """All chunks of a network, each of whose contents stands once.
+    """All chunks of a network, each of whose contents stands once; and cycles of tiles.
 
     Attributes
     ----------
     images : dict of Region to list of array
         Contents by number.
+    cycles : dict of tuple to int
+        What the runs of a tile of each shape take.
     """
 
     images: dict[Region, list[np.ndarray]] = field(
@@ -127,6 +148,7 @@ class Chunks:
     )
     numbers: dict[tuple, int] = field(default_factory=dict)
     shapes: dict[tuple, tuple[Chunk, ...]] = field(default_factory=dict)
+    cycles: dict[tuple, int] = field(default_factory=dict)
 
     def of(self, task: Task, architecture: Architecture, mapper: Mapped) -> tuple[Chunk, ...]:
         """The chunks of a task."""
@@ -134,6 +156,12 @@ class Chunks:
             emitter = TileEmitter(architecture)
             mapper.shape = task.shape
             emitter.tile(task, (0,) * len(task.inputs), 0, mapper)
+            emitter.append(Opcode.HALT, {})
+            self.cycles[task.shape] = sum(
+                run_cycles(architecture, event)
+                for event in execute(architecture, emitter.instructions)
+                if isinstance(event, Run)
+            )
             self.shapes[task.shape] = tuple(
                 Chunk(region, self.number(region, words), len(words))
                 for region, words in emitter.found.items()

@@ -7,8 +7,9 @@ import numpy as np
 from compiler.tiling.chunks import Chunks, Mapped, TileEmitter
 from compiler.tiling.schedule import Chunk, Fetch, Schedule
 from compiler.tiling.tasks import Task
-from compiler.tiling.transfers import Buffer, ExternalMap, Transfer, halves, word_beats
+from compiler.tiling.transfers import ExternalMap, Transfer, halves, word_beats
 from rtl.architecture import Architecture
+from rtl.dma.registers import Buffer
 from rtl.isa import Opcode, Waited
 from rtl.registers import Region
 
@@ -119,13 +120,14 @@ def emit(
     stored: dict[int, tuple[int, ...]] = {}
     fetched: dict[int, list[tuple[int, ...]]] = {}
     runs = []
+    last = {task.step.owner: number for number, task in enumerate(tasks)}
 
     def fetch(what: Fetch) -> None:
         for task in what.after:
             writer.wait(stored[task])
         if isinstance(what.what, Chunk):
             region, number = what.region, what.what.number
-            offset = offsets[region, number]
+            offset = offsets[region, number] + what.what.skipped * beats[region]
             writer.move(
                 Transfer(False, region, Buffer.WEIGHTS, offset, what.address, what.what.words)
             )
@@ -136,13 +138,19 @@ def emit(
 
     for number, slot in enumerate(plan.slots):
         if slot.drain:
+            for each in slot.early:
+                fetch(each)
             writer.drain()
         for task in slot.stores:
             for transfer in external.transfers(tasks[task].output, plan.outputs[task], store=True):
                 writer.move(transfer)
             stored[task] = writer.token
-        for each in slot.fetches:
+        for each in slot.fetches if slot.drain else (*slot.fetches, *slot.early):
             fetch(each)
+        before = tasks[number - 1] if number else None
+        # A joined layer is at work until the one that reads it ends.
+        if before and not before.joined and last[before.step.owner] == number - 1:
+            emitter.ended = before.step.owner
         if number == len(tasks):
             break
         writer.wait(stored.get(number - LAG, ()))
@@ -155,6 +163,7 @@ def emit(
         emitter.tile(tasks[number], plan.inputs[number], plan.outputs[number], mapper)
         runs.append(emitter.runs)
     writer.wait(writer.token)
+    emitter.mark()
     emitter.append(Opcode.HALT, {})
     owners = {task.step.owner for task in tasks}
     passes = {owner: emitter.passes(owner) for owner in owners}

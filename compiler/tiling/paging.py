@@ -1,8 +1,9 @@
 """A long program through a small instruction memory, which two halves of it fill in turn.
 
 While one half of the memory is executed the next of the program is fetched into the other; the end
-of the one waits for it. What is inserted counts among the transfers of its channel, so what waits
-for later ones waits for as many more.
+of the one waits for it. The last half fetches the first, so a machine that has ended can start
+again. What is inserted counts among the transfers of its channel, so what waits for later ones
+waits for as many more.
 """
 
 from compiler.tiling.transfers import Buffer
@@ -16,42 +17,77 @@ CHANNEL = 0
 AHEAD = 8
 """Instructions in front of a half's end where it is waited for the next: more than are fetched
 before they are executed."""
+HALT = encode(Opcode.HALT)
+NOTHING = encode(Opcode.SHAPE, rows=0, memory_stride=0, address_stride=0)
+"""Has no effect where no transfer follows."""
 
 
 def paged(words: list[int], memory_words: int) -> list[int]:
     """The program for a memory of so many instructions: itself where it fits.
 
-    What a host loads before the start are the first ``memory_words``. Else a multiple of half of
-    them, with ``HALT`` from the last instruction on.
+    Else an even number of halves of them, so that the first and the last do not stand in one place,
+    with ``HALT`` at the end. A start needs the first half in its place.
     """
     if len(words) <= memory_words:
         return measured(words)
-    half = memory_words // 2
-    result: list[int] = []
-    extra = 0
-    # Settings of transfers as the program has them, which what is inserted writes over.
-    own: dict[Opcode, int] = {}
-    moves = 0
-    waiting = None
-    for word in words:
-        place, offset = divmod(len(result), half)
-        if place and not offset:
-            extra += 1
-            result += fetch(place + 1, half)
-            result += own.values()
-            moves += 1
-            waiting = moves
-        elif waiting is not None and offset >= half - AHEAD:
-            result.append(encode(Opcode.WAIT, what=CHANNEL, count=waiting))
-            waiting = None
+    pages = Pages(memory_words // 2)
+    for word in words[:-1]:
+        pages.append(word)
+    while not pages.even:
+        pages.append(NOTHING)
+    return measured(pages.finish())
+
+
+class Pages:
+    """Instructions in halves of the memory, ``half`` each, as they are executed."""
+
+    def __init__(self, half: int) -> None:
+        self.half = half
+        self.words: list[int] = []
+        self.extra = 0
+        # Settings of transfers as the program has them, which what is inserted writes over.
+        self.own: dict[Opcode, int] = {}
+        self.moves = 0
+        self.waiting: int | None = None
+
+    @property
+    def even(self) -> bool:
+        """Whether the last half has begun, and there is room in it, and their number is even."""
+        place, offset = divmod(len(self.words), self.half)
+        return place % 2 == 1 and offset > 0
+
+    def append(self, word: int) -> None:
+        """The program's next instruction."""
+        place, offset = divmod(len(self.words), self.half)
+        # CHECK comes first of all.
+        if offset == (0 if place else 1):
+            self.extra += 1
+            self.words += fetch(place + 1, self.half)
+            self.words += self.own.values()
+            self.moves += 1
+            self.waiting = self.moves
+        elif self.waiting is not None and offset >= self.half - AHEAD:
+            self.wait()
         instruction = decode(word)
-        moves += instruction.opcode is Opcode.MOVE and instruction.fields["channel"] == CHANNEL
+        self.moves += instruction.opcode is Opcode.MOVE and instruction.fields["channel"] == CHANNEL
         if instruction.opcode in (Opcode.TARGET, Opcode.SHAPE):
-            own[instruction.opcode] = word
-        result.append(shifted(instruction, word, extra))
-    # All that is fetched is there, also behind the last instruction.
-    missing = (len(result) // half + 2) * half - len(result)
-    return measured(result + [encode(Opcode.HALT)] * missing)
+            self.own[instruction.opcode] = word
+        self.words.append(shifted(instruction, word, self.extra))
+
+    def wait(self) -> None:
+        """Wait for the half that is fetched, unless that has been done."""
+        if self.waiting is not None:
+            self.words.append(encode(Opcode.WAIT, what=CHANNEL, count=self.waiting))
+            self.waiting = None
+
+    def finish(self) -> list[int]:
+        """All of them, as soon as they are :attr:`even`; the last half fetches the first."""
+        self.wait()
+        last = len(self.words) // self.half * self.half
+        self.words += [HALT] * (last + self.half - len(self.words))
+        first = fetch(0, self.half)
+        self.words[last : last + len(first)] = first
+        return self.words
 
 
 def measured(words: list[int]) -> list[int]:

@@ -20,6 +20,8 @@ __all__ = ["Choice", "Planner"]
 
 SHARES = (1.0, 0.85, 0.7, 0.55, 0.4, 0.3, 0.2)
 """Of the feature memory: what the tiles of a layer may take, from plenty to little."""
+PARTS = (1.0, 0.5, 0.375, 0.25, 0.1875, 0.125, 0.0625)
+"""Of the weight memory: what the weights of a tile may take."""
 
 
 @dataclass(frozen=True)
@@ -87,9 +89,11 @@ class Planner:
         self.model = NetworkModel(graph, Passes(passes))
         self.works = self.model.workload(architecture).works
         own = own_grid(architecture)
-        shares = (np.array(SHARES) * own.feature_words).astype(np.int64)
-        weights = np.repeat(own.weight_words, len(SHARES))
-        grid = Grid(own.accumulators, own.queue_words, shares, weights)
+        shares, parts = (axis.reshape(-1) for axis in np.meshgrid(SHARES, PARTS, indexing="ij"))
+        features = (shares * own.feature_words).astype(np.int64)
+        chunks = (parts * own.weight_words).astype(np.int64)
+        weights = np.repeat(own.weight_words, len(chunks))
+        grid = Grid(own.accumulators, own.queue_words, features, weights, chunks)
         self.found = self.model.from_memory(architecture, grid, external)
 
     def choose(self, shares: Mapping[int, int], apart: Sequence[int] = ()) -> list[Choice]:
@@ -104,31 +108,63 @@ class Planner:
 
         Errors: :class:`NoMulError` naming a layer of which no tile fits.
         """
-        choices = [self.alone(place, shares.get(place, 0)) for place in range(len(self.works))]
+        columns = self.columns([shares.get(place, 0) for place in range(len(self.works))])
+        choices = [self.alone(place, column) for place, column in enumerate(columns)]
         for place in range(len(choices) - 1):
             if place not in apart and self.may_join(place):
-                cycles = sum(float(self.found[at].cycles[0, 0]) for at in (place, place + 1))
+                both = (place, place + 1)
+                cycles = sum(float(self.found[at].cycles[0, columns[at]]) for at in both)
                 joined = self.joined(place, cycles)
                 if joined:
                     choices[place : place + 2] = joined
         return choices
 
-    def alone(self, place: int, share: int) -> Choice:
+    def columns(self, shares: Sequence[int]) -> list[int]:
+        """The tiles of each step as columns of its table: those with the fewest cycles together.
+
+        Those of a step by themselves, and those in which the step behind it waits for its first
+        weights: they come while the last of the step's own are in use, if there is room for both.
+
+        Errors: :class:`NoMulError` naming a layer of which no tile fits.
+        """
+        words = self.architecture.memory.weight_words
+        parts = np.arange(len(PARTS))
+        best, ways = np.zeros(1), []
+        before: tuple[np.ndarray, np.ndarray] = (np.zeros(1), np.zeros(1))
+        for place, share in enumerate(shares):
+            tiled = self.found[place]
+            own = share * len(PARTS) + parts
+            if share >= len(SHARES) or not np.isfinite(tiled.cycles[0, own]).any():
+                raise NoMulError(
+                    f"layer {self.prepared.steps[place].layer.name}: not even its smallest tile "
+                    f"fits {self.architecture.name}; raise feature_words or weight_words"
+                )
+            held, time = before
+            chunk, load, cycles = (
+                table[0, own] for table in (tiled.chunk, tiled.load, tiled.cycles)
+            )
+            early = np.where(held[:, None] + chunk <= words, time[:, None], 0)
+            total = best[:, None] + np.maximum(load - early, 0) + cycles
+            ways.append(total.argmin(axis=0))
+            best = total.min(axis=0)
+            loads = tiled.loads[0, own]
+            before = chunk * np.minimum(loads, 2), cycles / loads
+        found = [int(best.argmin())]
+        for way in reversed(ways[1:]):
+            found.append(int(way[found[-1]]))
+        return [share * len(PARTS) + part for share, part in zip(shares, reversed(found))]
+
+    def alone(self, place: int, column: int) -> Choice:
         """A step by itself."""
         step, tiled = self.prepared.steps[place], self.found[place]
-        if share >= len(SHARES) or not np.isfinite(tiled.cycles[0, share]):
-            raise NoMulError(
-                f"layer {step.layer.name}: not even its smallest tile fits "
-                f"{self.architecture.name}; raise feature_words or weight_words"
-            )
         blocks = self.prepared.tensors[step.layer.name].layout.blocks
         if divisible(step.layer):
-            blocks = int(tiled.blocks[0, share])
+            blocks = int(tiled.blocks[0, column])
         return Choice(
-            int(tiled.rows[0, share]),
-            int(tiled.columns[0, share]),
+            int(tiled.rows[0, column]),
+            int(tiled.columns[0, column]),
             blocks,
-            bool(tiled.weights_stay[0, share]),
+            bool(tiled.weights_stay[0, column]),
         )
 
     def may_join(self, place: int) -> bool:
@@ -152,7 +188,7 @@ class Planner:
         memory = self.architecture.memory
         segments = self.model.segments(work, self.architecture)
         height, width, blocks = pool.output
-        rows, columns, _ = tiles(height, width, 1)
+        rows, columns, _ = tiles(height, width, 1, many=True)
         high, wide = (seen(n, pool, axis) for axis, n in enumerate((rows, columns)))
         inputs = seen(high, work, 0) * seen(wide, work, 1) * work.input[2]
         made, outputs = high * wide * blocks, rows * columns * blocks

@@ -3,17 +3,19 @@
 Tasks run one after another, numbered from 0. Instructions are executed in order, and a ``RUN``
 waits for the run before it: so what stands in front of the runs of task *r*, its *slot*, is
 executed while task *r - 1* works and when all before it have ended. What a task needs is fetched in
-a slot up to ``AHEAD`` before its own, as early as there is room; what it made is stored in the slot
-after the next. Where that does not go, because a task reads what the one before it makes or nothing
+slots up to ``AHEAD`` before its own, as early as there is room; weights piece by piece, where
+channels have time (:mod:`~compiler.tiling.bandwidth`). What it made is stored in the slot after the
+next. Where that does not go, because a task reads what the one before it makes or nothing
 is free otherwise, a barrier lets everything end first.
 
 Time counts in tasks: task *r* works from *r* to *r + 1*, so the slot *s* begins behind *s - 1*.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from compiler.prepare import Step
+from compiler.tiling.bandwidth import Bandwidth
 from compiler.tiling.space import Place, Space
 from compiler.tiling.tasks import Operand, Task
 from quant.errors import NoMulError
@@ -22,7 +24,7 @@ from rtl.registers import Region
 
 __all__ = ["Chunk", "Fetch", "Schedule", "Slot", "Unfit", "schedule"]
 
-AHEAD = {Region.FEATURES: 2, Region.WEIGHTS: 6, Region.PARAMETERS: 6}
+AHEAD = {Region.FEATURES: 2, Region.WEIGHTS: 24, Region.PARAMETERS: 6}
 """How many slots before its task something is fetched at the earliest."""
 
 
@@ -36,11 +38,14 @@ class Chunk:
     number : int
         Chunks of the same contents have the same number.
     words : int
+    skipped : int
+        Words of the contents in front of them.
     """
 
     region: Region
     number: int
     words: int
+    skipped: int = 0
 
 
 @dataclass(frozen=True)
@@ -77,8 +82,10 @@ class Slot:
 
     Parameters
     ----------
+    early : list of Fetch
+        Weights and parameters, for which there is room while the task before works.
     drain : bool
-        Whether all runs before must have ended.
+        Whether all runs before must have ended before what follows.
     stores : list of int
         Tasks whose output is stored.
     fetches : list of Fetch
@@ -86,6 +93,7 @@ class Slot:
         Tasks whose output must have been stored before the task's runs write over it.
     """
 
+    early: list[Fetch] = field(default_factory=list)
     drain: bool = False
     stores: list[int] = field(default_factory=list)
     fetches: list[Fetch] = field(default_factory=list)
@@ -117,6 +125,7 @@ def schedule(
     tasks: Sequence[Task],
     chunks: Sequence[Sequence[Chunk]],
     producers: Sequence[Sequence[int]],
+    bandwidth: Bandwidth,
 ) -> Schedule:
     """Places and slots.
 
@@ -126,10 +135,12 @@ def schedule(
     tasks : sequence of Task
     chunks : of each task
     producers : of each task, the tasks that make what it reads
+    bandwidth : Bandwidth
+        Of all slots; what is moved is taken from it.
 
     Errors: :class:`NoMulError` naming the layer that does not fit.
     """
-    return Scheduler(architecture, tasks, chunks, producers).schedule()
+    return Scheduler(architecture, tasks, chunks, producers, bandwidth).schedule()
 
 
 Need = tuple[str, Operand | Chunk]
@@ -145,6 +156,7 @@ class Scheduler:
         tasks: Sequence[Task],
         chunks: Sequence[Sequence[Chunk]],
         producers: Sequence[Sequence[int]],
+        bandwidth: Bandwidth,
     ) -> None:
         memory = architecture.memory
         self.spaces = {
@@ -154,6 +166,7 @@ class Scheduler:
         }
         self.tasks = tasks
         self.producers = producers
+        self.bandwidth = bandwidth
         self.needs: list[list[Need]] = [
             [
                 *(() if self.on_chip(number) else zip(("input", "residual"), task.inputs)),
@@ -167,6 +180,8 @@ class Scheduler:
             for role, what in (*needs, ("output", task.output)):
                 key = id(task.step), role
                 self.room[key] = max(self.room.get(key, 0), what.words)
+        # Weights and parameters stand at either end of their memory in turn: so gaps are fewer.
+        self.top = dict.fromkeys(self.spaces, False)
         self.slots = [Slot() for _ in range(len(tasks) + 1)]
         self.addresses: list[int] = []  # of outputs
         self.stored = 0  # tasks whose output is stored by now
@@ -205,9 +220,10 @@ class Scheduler:
 
     def store(self, number: int, end: int) -> None:
         """In a slot, the outputs of all tasks before ``end`` that are not stored yet."""
-        self.slots[number].stores.extend(
-            task for task in range(self.stored, end) if not self.tasks[task].joined
-        )
+        for task in range(self.stored, end):
+            if not self.tasks[task].joined:
+                self.slots[number].stores.append(task)
+                self.bandwidth.move(number, Region.FEATURES, self.tasks[task].output.words)
         self.stored = max(self.stored, end)
 
     def barrier(self, number: int) -> None:
@@ -217,7 +233,7 @@ class Scheduler:
         self.spaces[Region.FEATURES].end(number)
 
     def fetch(self, number: int, role: str, what: Operand | Chunk) -> Fetch:
-        """Fetch something in the earliest slot with room for it, else behind a barrier."""
+        """Fetch something from the earliest slot on with room for it, else behind a barrier."""
         chunk = isinstance(what, Chunk)
         region = what.region if isinstance(what, Chunk) else Region.FEATURES
         words = self.room[id(self.tasks[number].step), role]
@@ -225,26 +241,50 @@ class Scheduler:
         last = self.last_use(number, role, what)
         earliest = max(number - AHEAD[region], 0, *(maker + 2 for maker in made_by), 0)
         for at in range(min(earliest, number), number + 1):
-            begin = number if at == number and self.slots[number].drain else at - 1
-            found = self.place(region, what, words, begin, number, last, made_by)
-            if found:
-                self.slots[at].fetches.append(found)
-                return found
+            drained = (at,) if self.slots[at].drain else ()
+            # In a slot with a barrier features come behind it, weights if they must.
+            for begin in drained if drained and not chunk else (at - 1, *drained):
+                found = self.place(region, what, words, begin, number, last, made_by)
+                if found:
+                    self.divide(found, at, begin < at)
+                    return found
         self.barrier(number)
         found = self.place(region, what, words, number, number, last, made_by)
         if found is None:
             raise self.unfit(number, region, words)
-        self.slots[number].fetches.append(found)
+        self.divide(found, number, early=False)
         return found
+
+    def divide(self, fetch: Fetch, first: int, early: bool) -> None:
+        """Put a fetch into its first slot, or pieces of it into several.
+
+        ``early``: whether it need not wait for a barrier in its first slot.
+        """
+        what = fetch.what
+        if not isinstance(what, Chunk):
+            self.slots[first].fetches.append(fetch)
+            self.bandwidth.move(first, Region.FEATURES, what.words)
+            return
+        skipped = 0
+        end = max(fetch.first, first + 1)
+        for slot, words in self.bandwidth.divide(what.region, what.words, first, end):
+            piece = replace(what, words=words, skipped=skipped)
+            own = self.slots[slot]
+            (own.early if early or slot > first else own.fetches).append(
+                replace(fetch, what=piece, address=fetch.address + skipped)
+            )
+            skipped += words
 
     def place(
         self, region: Region, what, words: int, begin: int, first: int, last: int, made_by
     ) -> Fetch | None:
         """A fetch with a place from ``begin`` until its last task has ended, if there is one."""
         space = self.spaces[region]
-        address = space.find(words, begin, last + 1)
+        address = space.find(words, begin, last + 1, top=self.top[region])
         if address is None:
             return None
+        if region is not Region.FEATURES:
+            self.top[region] = not self.top[region]
         place = space.take(Place(address, words, begin, last + 1))
         after = {*space.owners_before(place), *made_by}
         return Fetch(what, address, first, last, tuple(sorted(after)))
@@ -254,8 +294,8 @@ class Scheduler:
         space = self.spaces[Region.FEATURES]
         joined = self.tasks[number].joined
         words = self.room[id(self.tasks[number].step), "output"]
-        # Behind a joined task there is time for the store until the next but one.
-        for end in (number + 3, number + 2) if self.on_chip(number) else (number + 2,):
+        # With room for three outputs there is a task's time more for the store.
+        for end in (number + 3, number + 2) if self.is_wide(number) else (number + 2,):
             address = space.find(words, number, end, top=True)
             if address is not None:
                 break
@@ -268,6 +308,17 @@ class Scheduler:
         place = space.take(Place(address, words, number, end, None if joined else number))
         self.slots[number].after |= space.owners_before(place)
         return address
+
+    def is_wide(self, number: int) -> bool:
+        """Whether there is room for three outputs of a task's step besides its inputs.
+
+        Behind a joined task there are two, one of which is its output.
+        """
+        if self.on_chip(number):
+            return True
+        step = id(self.tasks[number].step)
+        inputs = self.room.get((step, "input"), 0) + self.room.get((step, "residual"), 0)
+        return 2 * inputs + 3 * self.room[step, "output"] <= self.spaces[Region.FEATURES].words
 
     def last_use(self, number: int, role: str, what: Operand | Chunk) -> int:
         """The last task that needs the same without two in a row that do not."""

@@ -44,7 +44,8 @@ class Space:
         """
         if top:
             address = self.words - words
-            for place in reversed(self.places):
+            # By where they end: one that begins lower may yet reach higher.
+            for place in sorted(self.places, key=lambda p: p.address + p.words, reverse=True):
                 if place.begin >= end or begin >= place.end:
                     continue
                 if address >= place.address + place.words:

@@ -157,12 +157,16 @@ def producers(prepared: Prepared, tasks: Sequence[Task]) -> list[tuple[int, ...]
 
 
 def meet(one: Box, first: int, other: Box, second: int) -> bool:
-    """Whether two boxes of tensors, whose blocks begin at these, have words in common."""
+    """Whether two boxes of tensors, whose blocks begin at these, may have words in common.
+
+    Steps are not looked at: rows and columns between two of a box count as its own.
+    """
+    (one_row, one_column, one_block), (row, column, block) = one.end, other.end
     return (
-        one.row < other.row + other.rows
-        and other.row < one.row + one.rows
-        and one.column < other.column + other.columns
-        and other.column < one.column + one.columns
-        and first + one.block < second + other.block + other.blocks
-        and second + other.block < first + one.block + one.blocks
+        one.row < row
+        and other.row < one_row
+        and one.column < column
+        and other.column < one_column
+        and first + one.block < second + block
+        and second + other.block < first + one_block
     )

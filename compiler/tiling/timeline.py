@@ -7,23 +7,16 @@ import numpy as np
 from compiler.cycles import BEFORE, run_cycles
 from compiler.settings import Move, Run, Wait, execute
 from compiler.tiling.emit import CHANNELS, word_bits
+from compiler.tiling.ports import Channel, Machine
 from compiler.tiling.transfers import word_beats
-from rtl.architecture import Architecture, External
-from rtl.isa import Waited
+from rtl.architecture import Architecture
+from rtl.isa import Nest, Opcode, Waited
 from rtl.registers import Region
 
 __all__ = ["Timeline", "timeline"]
 
-
-GAP = 4
-"""Cycles that a burst costs a channel at least."""
-
-
-def transfer_cycles(external: External, move: Move, beats: int) -> float:
-    """Cycles in which a channel is busy with a transfer of words of so many beats."""
-    row = move.words * beats
-    bursts = -(-row // external.burst)
-    return move.rows * max(row * 100 / external.percent, bursts * GAP)
+SEEN = 3
+"""From the end of a transfer until a ``WAIT`` for it ends."""
 
 
 @dataclass(frozen=True)
@@ -54,25 +47,21 @@ def timeline(architecture: Architecture, instructions: list[int]) -> Timeline:
     assert external is not None
     beats = {region: word_beats(bits) for region, bits in word_bits(architecture).items()}
     time, free = float(BEFORE), 0.0
-    ends: list[list[float]] = [[0.0] for _ in range(CHANNELS)]
-    moving = [0.0] * CHANNELS
-    loading = [False] * CHANNELS
+    machine = Machine()
+    channels = [Channel(external, machine) for _ in range(CHANNELS)]
     layers: dict[int, float] = {}
     stalls: dict[int, float] = {}
     owner, begin = -1, 0.0
     for event in execute(architecture, instructions):
         if isinstance(event, Move):
-            mine = ends[event.channel]
-            if len(mine) > external.queue:
-                time = max(time, mine[-external.queue])
-            cycles = transfer_cycles(external, event, beats[Region(event.region)])
-            # Loads that follow each other ask ahead, so only the first waits for its beats.
-            follows = loading[event.channel] and not event.store and mine[-1] > time
-            mine.append(max(time, mine[-1]) + cycles + (0 if follows else external.latency))
-            moving[event.channel] += cycles
-            loading[event.channel] = not event.store
+            channel = channels[event.channel]
+            time = channel.room(time)
+            channel.move(time, event, beats[Region(event.region)])
         elif isinstance(event, Wait):
-            reached = free if event.what is Waited.RUNS else ends[event.what.value][event.count]
+            if event.what is Waited.RUNS:
+                reached = free
+            else:
+                reached = channels[event.what.value].end(event.count) + SEEN
             time = max(time + 1, reached)
         elif isinstance(event, Run):
             time = max(time, free)
@@ -81,7 +70,11 @@ def timeline(architecture: Architecture, instructions: list[int]) -> Timeline:
                 layers[owner] = layers.get(owner, 0) + time - begin
                 owner, begin = layer, time
             stalls[layer] = stalls.get(layer, 0) + time - free
-            free = time + run_cycles(architecture, event)
+            cycles = run_cycles(architecture, event)
+            words = event.words(Nest.OUTPUT)
+            residual = event.settings.get(Opcode.POST)["residual"]
+            machine.run(time, cycles, words, words * residual)
+            free = time + cycles
         time += 1
     total = max(time, free)
     layers[owner] = layers.get(owner, 0) + total - begin
@@ -89,5 +82,5 @@ def timeline(architecture: Architecture, instructions: list[int]) -> Timeline:
         int(np.ceil(total)),
         {layer: int(cycles) for layer, cycles in layers.items()},
         {layer: int(cycles) for layer, cycles in stalls.items()},
-        tuple(cycles / total for cycles in moving),
+        tuple(channel.busy / total for channel in channels),
     )

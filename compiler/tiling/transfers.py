@@ -6,22 +6,13 @@ from dataclasses import dataclass
 from compiler.prepare import Prepared
 from compiler.tiling.tasks import Operand
 from rtl.architecture import Architecture
+from rtl.dma.registers import BEAT, Buffer
 from rtl.isa import COUNT
 from rtl.registers import Region
 
-__all__ = ["BEAT", "Buffer", "ExternalMap", "Transfer", "halves", "word_beats"]
+__all__ = ["ExternalMap", "Transfer", "halves", "word_beats"]
 
-BEAT = 8
-"""Bytes of a beat, the unit of addresses in external memory."""
 LARGEST = (1 << COUNT.width) - 1
-
-
-class Buffer:
-    """Pieces of external memory, by number."""
-
-    PROGRAM = 0
-    WEIGHTS = 1
-    FEATURES = 2
 
 
 @dataclass(frozen=True)
@@ -90,22 +81,23 @@ class ExternalMap:
         _, first, pitch, width = self.place(operand.tensor.name)
         box = operand.box
         start = first + (box.row * width + box.column) * pitch + box.block
-        whole = operand.pitch == pitch
+        whole = operand.pitch == pitch and box.column_step == 1
         # Words of a run, runs of a row of the map, and how far apart runs stand on either side.
         words = (box.columns - 1) * pitch + box.blocks if whole else box.blocks
         runs = 1 if whole else box.columns
-        outside = width * pitch if whole else pitch
+        outside = box.row_step * width * pitch if whole else box.column_step * pitch
         inside = box.columns * pitch if whole else operand.pitch
         common = store, Region.FEATURES, Buffer.FEATURES
-        if whole and box.columns == width and box.rows * inside <= LARGEST:
+        following = box.row_step * width == box.column_step * box.columns
+        if whole and following and box.row_step == 1 and box.rows * inside <= LARGEST:
             words, rows = (box.rows * width - 1) * pitch + box.blocks, 1
-        elif whole or box.columns == width:
+        elif whole or following:
             rows = box.rows * runs
         else:
             for row in range(box.rows):
                 yield Transfer(
                     *common,
-                    (start + row * width * pitch) * self.beats,
+                    (start + row * box.row_step * width * pitch) * self.beats,
                     address + row * box.columns * operand.pitch,
                     words,
                     runs,

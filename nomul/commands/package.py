@@ -18,7 +18,7 @@ from nomul.verb import Verb
 from quant.errors import NoMulError
 from quant.numbers import dequantize, quantize
 from rtl.architecture import load_architecture
-from sim.program import ProgramSimulator
+from sim.simulators import program_simulator
 
 __all__ = ["command"]
 
@@ -110,5 +110,5 @@ def self_test(program: Program) -> SelfTest:
         form.low, form.high + 1, (TESTS, *program.input.shape)
     )
     values = quantize(dequantize(values, form.fraction), form)
-    outputs = ProgramSimulator(program, TESTS).run(values).outputs
+    outputs = program_simulator(program, TESTS).run(values).outputs
     return SelfTest(values.astype(np.int32), outputs.astype(np.int32))

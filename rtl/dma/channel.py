@@ -10,8 +10,9 @@ from rtl.axi.read import ReadMaster
 from rtl.axi.signatures import Axi, AxiRead, AxiWrite
 from rtl.axi.write import WriteMaster
 from rtl.dma.check import Checker
+from rtl.dma.registers import TransferError
 from rtl.dma.split import BurstSplitter
-from rtl.dma.transfer import ADDRESS, DmaConfig, TransferError, transfer_layout
+from rtl.dma.transfer import ADDRESS, DmaConfig, transfer_layout
 from rtl.dma.walk import WordWalker, block_layout, word_layout
 from rtl.dma.words import Packer, StoreReader, packed_layout
 from rtl.registers import Region

@@ -4,7 +4,8 @@ from amaranth.hdl import Module, Mux, Signal, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from rtl.dma.transfer import ADDRESS, COUNT, STRIDE, DmaConfig, TransferError, transfer_layout
+from rtl.dma.registers import TransferError
+from rtl.dma.transfer import ADDRESS, COUNT, STRIDE, DmaConfig, transfer_layout
 from rtl.registers import Region
 
 __all__ = ["Checker", "checked_layout", "judge"]

@@ -3,14 +3,18 @@
 from functools import reduce
 from operator import or_
 
-from amaranth.hdl import Cat, Const, Module, Signal, Value
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from rtl.dma.marks import Marks, mark_layout
 from rtl.dma.registers import (
     BUFFERS,
     CHANNEL_WORDS,
+    CHANNELS,
     DMA_REGION,
+    MARK_COUNT,
+    MARKS,
     BufferRegister,
     ChannelRegister,
     TransferRegister,
@@ -19,9 +23,7 @@ from rtl.dma.transfer import DmaConfig, transfer_layout
 from rtl.host import HostBus, HostPort
 from rtl.registers import REGION_SHIFT
 
-__all__ = ["CHANNELS", "ChannelState", "DmaControl"]
-
-CHANNELS = 2
+__all__ = ["ChannelState", "DmaControl"]
 
 
 class ChannelState(wiring.Signature):
@@ -61,6 +63,8 @@ class DmaControl(wiring.Component):
     index_0, index_1 : In, base_0, base_1, size_0, size_1 : Out
         Buffers, in beats, in the cycle after ``index``.
     state_0, state_1 : In(ChannelState)
+    mark : In(stream of mark_layout)
+        Always ready.
 
     Errors: ``ValueError`` for addresses of more than 32 bits or more buffers than have registers.
     """
@@ -74,7 +78,10 @@ class DmaControl(wiring.Component):
             raise ValueError(f"buffers = {config.buffers}: there are registers of 32")
         self.config = config
         address = config.axi.beat_address_bits
-        members: dict = {"bus": In(HostBus())}
+        members: dict = {
+            "bus": In(HostBus()),
+            "mark": In(stream.Signature(mark_layout(), always_ready=True)),
+        }
         for n in range(CHANNELS):
             members |= {
                 f"transfer_{n}": Out(stream.Signature(transfer_layout(config))),
@@ -90,7 +97,7 @@ class DmaControl(wiring.Component):
         m = Module()
         config, bus = self.config, self.bus
         shift = config.axi.beat_shift
-        place_bits = (BUFFERS + 2 * config.buffers - 1).bit_length()
+        place_bits = (MARKS + 2 * MARK_COUNT - 1).bit_length()
         place = bus.address[:place_bits]
         among = Signal()
         m.d.comb += among.eq(
@@ -109,7 +116,7 @@ class DmaControl(wiring.Component):
             m.d.comb += [
                 port.addr.eq(to[1:]),
                 port.data.eq(value[shift:]),
-                port.en.eq(write & (to >= BUFFERS) & (to[0] == register)),
+                port.en.eq(write & (to // BUFFERS == 1) & (to[0] == register)),
             ]
             for n in range(CHANNELS):
                 read = table.read_port()
@@ -167,7 +174,7 @@ class DmaControl(wiring.Component):
         m.d.comb += bus.read_valid.eq(reads[-1])
         request = delayed[-1]
         m.d.comb += [asked.eq(request[:6]), places.eq(asked)]
-        answers = []
+        answers = [self.marked(m, among, place)]
         for n in range(CHANNELS):
             state = getattr(self, f"state_{n}")
             status = Cat(state.idle, getattr(self, f"transfer_{n}").ready, lost[n], Const(0, 5))
@@ -186,3 +193,20 @@ class DmaControl(wiring.Component):
                         m.d.sync += chosen.eq(value)
             answers.append(chosen)
         m.d.sync += bus.read_data.eq(reduce(or_, answers))
+
+    def marked(self, m: Module, among: Value, place: Value) -> Signal:
+        """The answer where a mark is read, 0 elsewhere: in the last cycle but one of a read."""
+        m.submodules.marks = marks = Marks()
+        wiring.connect(m, wiring.flipped(self.mark), marks.mark)
+        asked, found = (Signal(name=f"mark_{name}") for name in ("asked", "found"))
+        half = Signal(2)
+        picked, marked = (Signal(32, name=name) for name in ("picked_mark", "marked"))
+        m.d.sync += [
+            asked.eq(among & (place >= MARKS)),
+            marks.index.eq(place[1:]),
+            found.eq(asked),
+            half.eq(Cat(place[0], half)),
+            picked.eq(Mux(half[1], marks.noted.waits, marks.noted.cycles) & found.replicate(32)),
+            marked.eq(picked),
+        ]
+        return marked

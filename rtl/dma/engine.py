@@ -6,7 +6,9 @@ from amaranth.lib.wiring import In, Out
 
 from rtl.axi.signatures import Axi
 from rtl.dma.channel import DmaChannel
-from rtl.dma.control import CHANNELS, DmaControl
+from rtl.dma.control import DmaControl
+from rtl.dma.marks import mark_layout
+from rtl.dma.registers import CHANNELS
 from rtl.dma.share import FeatureShare, WriteShare
 from rtl.dma.transfer import DmaConfig, transfer_layout
 from rtl.host import HostBus
@@ -37,6 +39,8 @@ class Dma(wiring.Component):
         See :class:`DmaControl`.
     axi_0, axi_1 : Out(Axi)
     transfer : In(stream of chosen_layout)
+    mark : In(stream of mark_layout)
+        See :class:`DmaControl`.
     ended_0, ended_1, idle_0, idle_1 : Out(1), error_0, error_1 : Out(4)
         See :class:`DmaChannel`.
     reset : In(1)
@@ -53,6 +57,7 @@ class Dma(wiring.Component):
         members: dict = {
             "bus": In(HostBus()),
             "transfer": In(stream.Signature(chosen_layout(config))),
+            "mark": In(stream.Signature(mark_layout(), always_ready=True)),
             "reset": In(1),
             "machine_writes": In(1),
             "machine_reads": In(1),
@@ -78,6 +83,7 @@ class Dma(wiring.Component):
         config = self.config
         m.submodules.control = control = DmaControl(config)
         wiring.connect(m, wiring.flipped(self.bus), control.bus)
+        wiring.connect(m, wiring.flipped(self.mark), control.mark)
         # All that writes to START is the same word.
         host_pushes = control.transfer_0.valid | control.transfer_1.valid
         chosen, own = Signal(transfer_layout(config)), Signal()

@@ -3,14 +3,23 @@
 from enum import IntEnum
 
 __all__ = [
+    "BEAT",
     "BUFFERS",
+    "CHANNELS",
     "CHANNEL_WORDS",
     "DMA_REGION",
+    "MARKS",
+    "MARK_COUNT",
+    "Buffer",
     "BufferRegister",
     "ChannelRegister",
+    "MarkRegister",
     "StatusBit",
+    "TransferError",
     "TransferRegister",
+    "buffer_address",
     "channel_address",
+    "mark_address",
     "start_word",
 ]
 
@@ -27,6 +36,11 @@ class TransferRegister(IntEnum):
     MEMORY_STRIDE = 3  # bytes from row to row, a multiple of a beat's
     ADDRESS_STRIDE = 4  # words from row to row
 
+
+BEAT = 8
+"""Bytes of a beat, the unit of addresses in external memory."""
+
+CHANNELS = 2
 
 CHANNEL_WORDS = 16
 """Words of the registers of a channel; those of channel c stand ``(1 + c) * CHANNEL_WORDS`` on."""
@@ -52,6 +66,28 @@ class StatusBit(IntEnum):
     LOST = 2  # a START was not taken; until RESET
 
 
+class TransferError(IntEnum):
+    """Why a channel has stopped."""
+
+    NONE = 0
+    NO_SUCH_REGION = 1  # or one that cannot be stored: FEATURES only can
+    EMPTY = 2  # no words or no rows
+    OUTSIDE_REGION = 3
+    OUTSIDE_BUFFER = 4  # or the buffer lies outside the address space
+    READ_SLVERR = 5
+    READ_DECERR = 6
+    WRITE_SLVERR = 7
+    WRITE_DECERR = 8
+
+
+class Buffer(IntEnum):
+    """Pieces of external memory, by number."""
+
+    PROGRAM = 0  # all instructions
+    WEIGHTS = 1  # words of weights and parameters
+    FEATURES = 2  # all tensors
+
+
 class BufferRegister(IntEnum):
     """A piece of external memory; these can only be written."""
 
@@ -63,6 +99,19 @@ BUFFERS = 64
 """The registers of buffer b stand ``BUFFERS + 2 * b`` on."""
 
 
+class MarkRegister(IntEnum):
+    """What ``MARK`` notes; these can only be read. What none has noted is left from before."""
+
+    CYCLES = 0  # of the program so far
+    WAITS = 1  # cycles of them in which the program waited for transfers and no run was under way
+
+
+MARKS = 1024
+"""The registers of the mark with index m stand ``MARKS + 2 * m`` on."""
+
+MARK_COUNT = 512
+
+
 def channel_address(channel: int, register: ChannelRegister) -> int:
     """Word of a channel's register in the region.
 
@@ -70,6 +119,24 @@ def channel_address(channel: int, register: ChannelRegister) -> int:
     40
     """
     return (1 + channel) * CHANNEL_WORDS + register
+
+
+def buffer_address(buffer: int, register: BufferRegister) -> int:
+    """Word of a buffer's register in the region.
+
+    >>> buffer_address(Buffer.WEIGHTS, BufferRegister.SIZE)
+    67
+    """
+    return BUFFERS + 2 * buffer + register
+
+
+def mark_address(index: int, register: MarkRegister) -> int:
+    """Word of a mark's register in the region.
+
+    >>> mark_address(3, MarkRegister.WAITS)
+    1031
+    """
+    return MARKS + 2 * index + register
 
 
 def start_word(base: int, region: int, store: bool) -> int:

@@ -1,7 +1,6 @@
-"""What a transfer is, and why one is refused or fails."""
+"""What a transfer is."""
 
 from dataclasses import dataclass
-from enum import IntEnum
 
 from amaranth.hdl import unsigned
 from amaranth.lib import data
@@ -9,25 +8,11 @@ from amaranth.lib import data
 from rtl.axi.signatures import AxiConfig
 from rtl.registers import Region
 
-__all__ = ["ADDRESS", "COUNT", "STRIDE", "DmaConfig", "TransferError", "transfer_layout"]
+__all__ = ["ADDRESS", "COUNT", "STRIDE", "DmaConfig", "transfer_layout"]
 
 COUNT = unsigned(16)
 ADDRESS = unsigned(24)
 STRIDE = unsigned(24)
-
-
-class TransferError(IntEnum):
-    """Why a channel has stopped."""
-
-    NONE = 0
-    NO_SUCH_REGION = 1  # or one that cannot be stored: FEATURES only can
-    EMPTY = 2  # no words or no rows
-    OUTSIDE_REGION = 3
-    OUTSIDE_BUFFER = 4  # or the buffer lies outside the address space
-    READ_SLVERR = 5
-    READ_DECERR = 6
-    WRITE_SLVERR = 7
-    WRITE_DECERR = 8
 
 
 @dataclass(frozen=True)
@@ -44,6 +29,8 @@ class DmaConfig:
         Pieces of external memory that transfers name; a power of two.
     queue : int
         Transfers that can wait.
+    patience : int
+        Cycles in which nothing happens until a program counts as stuck; a power of two.
 
     Errors: ``ValueError`` for a region that transfers cannot reach.
     """
@@ -52,6 +39,7 @@ class DmaConfig:
     regions: tuple[tuple[Region, int, int], ...]
     buffers: int = 16
     queue: int = 8
+    patience: int = 1 << 20
 
     def __post_init__(self) -> None:
         if self.buffers < 2 or self.buffers & (self.buffers - 1):

@@ -9,18 +9,22 @@ import numpy as np
 import pytest
 
 import boards
+from boards.buffers import buffer_places
 from boards.driver import image_of
 from boards.register_map import c_header
 from compiler.compile import compile
 from compiler.program import Program
+from quant.graph import Window
 from quant.numbers import Format, dequantize, quantize
 from quant.reference import run_reference
 from rtl.architecture import load_architecture
 from rtl.design import Design
+from rtl.dma.registers import BEAT, Buffer, TransferError
 from rtl.peripheral import Peripheral
-from rtl.registers import Control, Register
+from rtl.registers import ID, Control, Error, Register
 from sim.compiled import CompiledModel
-from tests.random_networks import random_codes, random_network
+from tests.external import small_machine
+from tests.random_networks import NetworkBuilder, random_codes, random_network
 
 SOURCES = Path(boards.__file__).parent / "c"
 FLAGS = ("-std=c99", "-O1", "-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Werror")
@@ -31,6 +35,8 @@ STATUS = (
     "DAMAGED_IMAGE",
     "WIDE_WORDS",
     "NO_ACCESS",
+    "NO_MEMORY",
+    "NO_REST",
     "NO_MACHINE",
     "OTHER_MACHINE",
     "FAILED",
@@ -41,10 +47,23 @@ WRITE = ctypes.CFUNCTYPE(
     ctypes.c_int, ctypes.c_void_p, ctypes.c_uint32, ctypes.POINTER(ctypes.c_uint32), ctypes.c_uint32
 )
 IDLE = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
+BYTES = ctypes.POINTER(ctypes.c_uint8)
+MOVE = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_uint64, BYTES, ctypes.c_size_t)
+FILES = ("nomul.c", "nomul_image.c", "nomul_devmem.c", "nomul_udmabuf.c")
 
 
 class Transport(ctypes.Structure):
     _fields_ = [("context", ctypes.c_void_p), ("write", WRITE), ("read", WRITE), ("idle", IDLE)]
+
+
+class CMemory(ctypes.Structure):
+    _fields_ = [
+        ("context", ctypes.c_void_p),
+        ("base", ctypes.c_uint64),
+        ("size", ctypes.c_uint64),
+        ("write", MOVE),
+        ("read", MOVE),
+    ]
 
 
 class Tensor(ctypes.Structure):
@@ -60,7 +79,15 @@ class CImage(ctypes.Structure):
         ("content", ctypes.c_void_p),
         *(
             (name, ctypes.c_uint32)
-            for name in ("fingerprint", "version", "lanes", "bits", "pieces", "entries")
+            for name in (
+                "fingerprint",
+                "version",
+                "lanes",
+                "bits",
+                "pieces",
+                "entries",
+                "beats",
+            )
         ),
         ("cycles", ctypes.c_uint64),
         ("input", Tensor),
@@ -71,9 +98,13 @@ class CImage(ctypes.Structure):
 class Machine(ctypes.Structure):
     _fields_ = [
         ("transport", Transport),
+        ("memory", CMemory),
         ("image", CImage),
+        ("features", ctypes.c_uint64),
         ("error", ctypes.c_uint32),
         ("pc", ctypes.c_uint32),
+        ("transfer_errors", ctypes.c_uint32 * 2),
+        ("whole", ctypes.c_int),
     ]
 
 
@@ -82,12 +113,13 @@ def library(tmp_path_factory) -> ctypes.CDLL:
     folder = tmp_path_factory.mktemp("c")
     (folder / "nomul_registers.h").write_text(c_header())
     compiler = (sys.executable, "-m", "ziglang", "cc", *FLAGS, f"-I{SOURCES}", f"-I{folder}")
-    sources = [str(SOURCES / name) for name in ("nomul.c", "nomul_devmem.c")]
+    sources = [str(SOURCES / name) for name in FILES]
     subprocess.run([*compiler, "-shared", "-fPIC", *sources, "-o", folder / "c.so"], check=True)
     example = [*compiler, *sources, str(SOURCES / "example.c"), "-lm", "-o", folder / "example"]
     subprocess.run(example, check=True)
     found = ctypes.CDLL(str(folder / "c.so"))
     found.nomul_message.restype = ctypes.c_char_p
+    found.nomul_memory_bytes.restype = ctypes.c_uint64
     found.example = folder / "example"
     return found
 
@@ -148,19 +180,18 @@ def test_a_network(library, network, simulated):
     transport, machine = transport_to(simulated), Machine()
     # What another driver left: a machine that runs.
     simulated.write(Register.CONTROL, np.array([Control.START], np.uint32))
-    done = library.nomul_open(ctypes.byref(machine), ctypes.byref(transport), ctypes.byref(image))
-    assert STATUS[done] == "OK"
+    assert library.nomul_memory_bytes(ctypes.byref(image)) == 0
+    assert opened(library, image, transport, machine=machine) == "OK"
     for image_codes, expected in zip(codes, outputs, strict=True):
         status, found, cycles = run(library, machine, image_codes, expected.shape)
         assert (status, cycles) == ("OK", program.cycles)
         np.testing.assert_array_equal(found, expected)
 
 
-def opened(library, image: CImage, transport: Transport) -> str:
-    machine = Machine()
-    return STATUS[
-        library.nomul_open(ctypes.byref(machine), ctypes.byref(transport), ctypes.byref(image))
-    ]
+def opened(library, image: CImage, transport: Transport, memory=None, machine=None) -> str:
+    machine = machine or Machine()
+    places = [ctypes.byref(part) for part in (machine, transport, image)]
+    return STATUS[library.nomul_open(*places, memory and ctypes.byref(memory))]
 
 
 def test_what_it_refuses(library, network, simulated):
@@ -179,7 +210,7 @@ def test_what_it_refuses(library, network, simulated):
     assert read_image(library, b"x" * 100)[0] == "NO_IMAGE"
     assert read_image(library, content[:8])[0] == "NO_IMAGE"
     assert read_image(library, content[:-4])[0] == "DAMAGED_IMAGE"
-    other = content[:4] + b"\x02\0\0\0" + content[8:]
+    other = content[:4] + b"\x01\0\0\0" + content[8:]
     assert read_image(library, other)[0] == "OTHER_FORMAT"
 
 
@@ -199,7 +230,7 @@ def test_an_instruction_that_does_not_exist(library, network, simulated):
     content = image_of(Program(**{**vars(program), "instructions": wrong})).to_bytes()
     _, image = read_image(library, content)
     transport, machine = transport_to(simulated), Machine()
-    library.nomul_open(ctypes.byref(machine), ctypes.byref(transport), ctypes.byref(image))
+    assert opened(library, image, transport, machine=machine) == "OK"
     status, _, _ = run(library, machine, codes[0], outputs[0].shape)
     assert (status, machine.error, machine.pc) == ("FAILED", 1, 2)
 
@@ -230,3 +261,106 @@ def test_the_example_says_what_is_missing(library, tmp_path):
     missing = [library.example, tmp_path / "none", "x", "0"]
     done = subprocess.run(missing, capture_output=True, text=True)
     assert done.returncode == 1 and "none cannot be read" in done.stderr
+
+
+def memory_at(place) -> CMemory:
+    """Callbacks from C to a memory; they live as long as what is returned."""
+
+    def write(context, offset, content, count):
+        place.write(offset, np.ctypeslib.as_array(content, (count,)).copy())
+        return 0
+
+    def read(context, offset, content, count):
+        np.ctypeslib.as_array(content, (count,))[:] = place.read(offset, count)
+        return 0
+
+    return CMemory(None, place.base, place.size, MOVE(write), MOVE(read))
+
+
+@pytest.fixture(scope="module")
+def tiled():
+    """A network in external memory, and a machine that has such."""
+    arch = small_machine(feature_words=64, instruction_words=64)
+    net = NetworkBuilder((5, 23, 23), np.random.default_rng(2), weight_bits=2)
+    net.conv("input", 9, Window((3, 3), (2, 2), (1, 1, 1, 1)))
+    graph = net.graph("tiled")
+    program, codes = compile(graph, arch), random_codes(graph, 2, np.random.default_rng(3))
+    model = CompiledModel.build(Design(Peripheral, (arch,), "peripheral"))
+    model.reset()
+    model.memory.allocate(1 << 20)
+    return program, codes, run_reference(graph, codes)[program.output.name], model
+
+
+def test_a_network_in_external_memory(library, tiled):
+    program, codes, outputs, model = tiled
+    status, image = read_image(library, image_of(program).to_bytes())
+    assert status == "OK"
+    places, size = buffer_places(image_of(program))
+    assert library.nomul_memory_bytes(ctypes.byref(image)) == size
+    # More than one block of feature words.
+    assert program.input.words * image.beats * BEAT > 4096
+    model.memory.allow([(places[room.buffer], room.size) for room in image_of(program).buffers])
+    transport, memory, machine = transport_to(model), memory_at(model.memory), Machine()
+    # What another driver left: a machine that runs.
+    model.write(Register.CONTROL, np.array([Control.START], np.uint32))
+    assert opened(library, image, transport, memory, machine) == "OK"
+    for image_codes, expected in zip(codes, outputs, strict=True):
+        status, found, _ = run(library, machine, image_codes, expected.shape)
+        assert status == "OK"
+        np.testing.assert_array_equal(found, expected)
+    assert (model.memory.escapes, model.memory.violation) == (0, None)
+    model.memory.fail([places[Buffer.WEIGHTS]])
+    status, _, _ = run(library, machine, codes[0], outputs[0].shape)
+    assert (status, machine.error) == ("FAILED", Error.TRANSFER)
+    assert TransferError.READ_SLVERR in list(machine.transfer_errors)
+    model.memory.fail([])
+    status, found, _ = run(library, machine, codes[0], outputs[0].shape)
+    assert status == "OK"
+    np.testing.assert_array_equal(found, outputs[0])
+
+
+def test_external_memory_that_does_not_do(library, tiled):
+    program, _, _, model = tiled
+    _, image = read_image(library, image_of(program).to_bytes())
+    transport = transport_to(model)
+    for change in ({"size": 4096}, {"base": 8}, {"base": (1 << 32) - 4096}):
+        memory = memory_at(model.memory)
+        for name, value in change.items():
+            setattr(memory, name, value)
+        assert opened(library, image, transport, memory) == "NO_MEMORY"
+    assert opened(library, image, transport) == "NO_MEMORY"
+    refusing = CMemory(None, 0, 1 << 20, MOVE(lambda *_: 1), MOVE(lambda *_: 1))
+    assert opened(library, image, transport, refusing) == "NO_ACCESS"
+    answers = {Register.ID: ID, Register.FINGERPRINT: program.architecture.fingerprint}
+
+    class Silent:
+        def read(self, address, count):
+            return np.array([answers.get(address + n, 0) for n in range(count)], np.uint32)
+
+        def write(self, address, words):
+            pass
+
+        def idle(self):
+            pass
+
+    assert opened(library, image, transport_to(Silent()), memory_at(model.memory)) == "NO_REST"
+
+
+def test_the_memory_of_linux(library, tmp_path):
+    """On files that stand for those of u-dma-buf."""
+    folder, device = tmp_path / "nomul-memory", tmp_path / "device"
+    memory, names = CMemory(), (str(folder).encode(), str(device).encode())
+    assert STATUS[library.nomul_open_udmabuf(ctypes.byref(memory), *names)] == "NO_MEMORY"
+    folder.mkdir()
+    (folder / "phys_addr").write_text("0x000000001e900000\n")
+    (folder / "size").write_text("8192\n")
+    assert STATUS[library.nomul_open_udmabuf(ctypes.byref(memory), *names)] == "NO_MEMORY"
+    device.write_bytes(bytes(8192))
+    assert STATUS[library.nomul_open_udmabuf(ctypes.byref(memory), *names)] == "OK"
+    assert (memory.base, memory.size) == (0x1E900000, 8192)
+    content, found = np.arange(100, dtype=np.uint8), np.zeros(100, np.uint8)
+    places = [array.ctypes.data_as(BYTES) for array in (content, found)]
+    assert memory.write(memory.context, 4096, places[0], 100) == 0
+    assert memory.read(memory.context, 4096, places[1], 100) == 0
+    np.testing.assert_array_equal(found, content)
+    assert memory.read(memory.context, 8192, places[1], 8) == 1

@@ -2,7 +2,7 @@
 
 import pytest
 
-from boards.clocks import set_clock
+from boards.clocks import set_clock, set_memory_ports
 from quant.errors import NoMulError
 
 
@@ -48,3 +48,16 @@ def test_too_slow():
     words = Registers({0xF8000108: 20 << 12})
     with pytest.raises(NoMulError, match=r"no divisors make 0\.1 MHz of 1000\.0 MHz; ask for more"):
         set_clock(words, "ps7", 50.0, 0.1)
+
+
+@pytest.mark.parametrize(
+    "kind, places, bits",
+    [
+        ("ps7", (0xF8008000, 0xF8008014, 0xF800A000, 0xF800A014), 0xF00),
+        ("ps8", (0xFD380000, 0xFD380014, 0xFD390000, 0xFD390014), 0xF01),
+    ],
+)
+def test_memory_ports_get_64_bits(kind, places, bits):
+    words = Registers({place: 0xF01 if kind == "ps7" else 0xF02 for place in places})
+    set_memory_ports(words, kind)
+    assert words == dict.fromkeys(places, bits)

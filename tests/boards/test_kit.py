@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 
 from boards import kit
-from boards.kit import TRANSPORTS, main, open_machine, transport_of
+from boards.kit import TRANSPORTS, main, memory_of, open_machine, transport_of
 from quant.errors import NoMulError
 
 ZYNQ = {
     "board": "pynq-z2",
     "clock_mhz": 100.0,
+    "memory_bytes": 1 << 20,
     "host": {"kind": "ps7", "base": 0x4000_0000, "reference_mhz": 50.0},
 }
 SERIAL = {"board": "ulx3s-85f", "clock_mhz": 50.0, "host": {"baud": 1_000_000}}
@@ -23,18 +24,36 @@ def test_the_way_to_a_machine(name, monkeypatch, tmp_path):
     for kind in ("DevMem", "Uio", "Pynq", "Serial"):
         monkeypatch.setattr(kit, kind, lambda *a, kind=kind: done.append((kind, *a)) or kind)
     monkeypatch.setattr(kit, "set_clock", lambda _, *a: done.append(("clock", *a)))
+    monkeypatch.setattr(kit, "set_memory_ports", lambda _, *a: done.append(("ports", *a)))
     description = SERIAL if name == "serial" else ZYNQ
     found = transport_of(description, tmp_path, name, "/dev/ttyX")
-    clock = ("clock", "ps7", 50.0, 100.0)
+    prepared = [("clock", "ps7", 50.0, 100.0), ("ports", "ps7")]
     assert (found, done) == {
-        "devmem": ("DevMem", [("DevMem", 0x4000_0000), clock]),
-        "uio": ("Uio", [("Uio",), clock]),
-        "pynq": ("Pynq", [("Pynq", tmp_path / "nomul.bit", 0x4000_0000), clock]),
+        "devmem": ("DevMem", [("DevMem", 0x4000_0000), *prepared]),
+        "uio": ("Uio", [("Uio",), *prepared]),
+        "pynq": ("Pynq", [("Pynq", tmp_path / "nomul.bit", 0x4000_0000), *prepared]),
         "serial": ("Serial", [("Serial", "/dev/ttyX", 1_000_000)]),
     }[name]
     other = ZYNQ if name == "serial" else SERIAL
     with pytest.raises(NoMulError, match=f"has no transport {name}; take another"):
         transport_of(other, tmp_path, name, "")
+
+
+@pytest.mark.parametrize("name", ("devmem", "uio", "pynq"))
+def test_the_memory_of_a_transport(name, monkeypatch):
+    monkeypatch.setattr(kit, "DmaBuffer", lambda: "u-dma-buf")
+    monkeypatch.setattr(kit, "PynqMemory", lambda size: size)
+    assert memory_of(ZYNQ, name) == (1 << 20 if name == "pynq" else "u-dma-buf")
+    assert memory_of(ZYNQ | {"memory_bytes": 0}, name) is None
+
+
+def test_ports_that_a_network_does_not_use_are_left_alone(monkeypatch, tmp_path):
+    monkeypatch.setattr(kit, "DevMem", lambda base: "transport")
+    for name in ("set_clock", "set_memory_ports"):
+        monkeypatch.setattr(kit, name, lambda _, *a, name=name: done.append(name))
+    done = []
+    transport_of(ZYNQ | {"memory_bytes": 0}, tmp_path, "devmem", "")
+    assert done == ["set_clock"]
 
 
 def test_a_folder_that_is_no_package(tmp_path):

@@ -1,5 +1,6 @@
 """Packages: every file that a script names is there, ports and pins agree, scripts are read."""
 
+import dataclasses
 import json
 import re
 import shutil
@@ -18,15 +19,18 @@ from boards.board import Board, Processor, board_names, load_board
 from boards.ecp5 import Routed
 from boards.kit import open_machine, self_test
 from boards.package import SelfTest, check_folder, package, write_folder
+from boards.processor import PS7
 from compiler.compile import compile
 from compiler.program import Program
 from quant.errors import NoMulError
+from quant.graph import Window
 from quant.reference import run_reference
 from rtl.architecture import load_architecture
 from rtl.design import Design
 from rtl.peripheral import Peripheral
 from sim.compiled import CompiledModel
-from tests.random_networks import random_codes, random_network
+from tests.external import small_machine
+from tests.random_networks import NetworkBuilder, random_codes, random_network
 
 
 @pytest.fixture(scope="module")
@@ -191,6 +195,57 @@ def test_a_package_for_every_board(name, network, monkeypatch, here, tmp_path):
         limits = files["hdl/nomul.lpf"].decode()
         for port, pin in board.pins.items():
             assert f'LOCATE COMP "{port}" SITE "{pin.pin}";' in limits
+
+
+@pytest.fixture(scope="module")
+def tiled() -> tuple[Program, SelfTest]:
+    """A network in external memory."""
+    net = NetworkBuilder((5, 6, 6), np.random.default_rng(2), weight_bits=2)
+    net.conv("input", 9, Window((3, 3), padding=(1, 1, 1, 1)))
+    graph = net.graph("tiled")
+    program = compile(graph, small_machine(feature_words=64, instruction_words=64))
+    codes = random_codes(graph, 2, np.random.default_rng(3))
+    return program, SelfTest(codes, run_reference(graph, codes)[program.output.name])
+
+
+def test_a_network_in_external_memory(tiled, here, tmp_path):
+    """Ports of the logic and of the primitive agree; script, overlay and steps are whole."""
+    folder = tmp_path / "package"
+    files = package(load_board("pynq-z2"), *tiled, "0.0")
+    write_folder(folder, files)
+    Vivado().run(folder / "build_vivado.tcl")
+    assert json.loads(files["package.json"])["memory_bytes"] == 1 << 20
+    overlay, readme = files["nomul.dtso"].decode(), files["README.md"].decode()
+    assert "size = <0x100000>;" in overlay and overlay.count("{") == overlay.count("}")
+    assert "takes 1 MiB of external memory" in readme and "cma=33M" in readme
+    assert "\n\n\n" not in readme
+    for prefix in PS7.memory:
+        assert f".{prefix}WDATA(" in files["hdl/nomul.v"].decode()
+    if shutil.which("iverilog"):
+        # The engine's primitives are left out.
+        command = ["iverilog", "-i", "-Wall", "-g2005", "-s", "nomul", "-o", tmp_path / "out"]
+        sources = [folder / "hdl/nomul.v", Path(__file__).with_name("primitives.v")]
+        done = subprocess.run([*command, *sources], capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        assert " port " not in done.stderr.lower(), done.stderr
+    model = CompiledModel.build(Design(Peripheral, (tiled[0].architecture,), "peripheral"))
+    model.reset()
+    model.memory.allocate(1 << 20)
+    assert self_test(open_machine(folder, model, memory=model.memory), folder) == 2
+    assert (model.memory.escapes, model.memory.violation) == (0, None)
+
+
+def test_external_memory_that_a_board_does_not_have(tiled):
+    with pytest.raises(NoMulError, match="ULX3S-85F has no ports to external memory; take a mach"):
+        package(load_board("ulx3s-85f"), *tiled, "0.0")
+    arch = tiled[0].architecture
+    longer = dataclasses.replace(arch, external=dataclasses.replace(arch.external, burst=32))
+    program = dataclasses.replace(tiled[0], architecture=longer)
+    with pytest.raises(NoMulError, match=r"bursts of 32 beats, .* PYNQ-Z2 take 16; set"):
+        package(load_board("pynq-z2"), program, tiled[1], "0.0")
+    large = dataclasses.replace(tiled[0], external_words=1 << 26)
+    with pytest.raises(NoMulError, match=r"takes 513 MiB of external memory, PYNQ-Z2 has 512 for"):
+        package(load_board("pynq-z2"), large, tiled[1], "0.0")
 
 
 def test_nothing_half_written(tmp_path, monkeypatch):

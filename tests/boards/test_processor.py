@@ -22,7 +22,7 @@ installed = pytest.mark.skipif(
 
 
 class System(wiring.Component):
-    """A processing system whose used ports are the top's: the second memory port too."""
+    """A processing system whose used ports are the top's."""
 
     def __init__(self, ports: ProcessorPorts) -> None:
         self.ports = ports
@@ -32,7 +32,7 @@ class System(wiring.Component):
                 "clocks": Out(4),
                 "resets": Out(4),
                 "control": Out(Axi(ports.master_config)),
-                "memory": In(Axi(AxiConfig())),
+                **{f"memory_{n}": In(Axi(AxiConfig())) for n in range(2)},
             }
         )
 
@@ -44,7 +44,8 @@ class System(wiring.Component):
             ports.primitive,
             **ports.common(self.clocks, self.resets, self.irq),
             **ports.master(m, wiring.flipped(self.control), clock),
-            **ports.slave(m, 1, wiring.flipped(self.memory), clock),
+            **ports.slave(m, 0, wiring.flipped(self.memory_0), clock),
+            **ports.slave(m, 1, wiring.flipped(self.memory_1), clock),
         )
         return m
 

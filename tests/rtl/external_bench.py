@@ -4,9 +4,9 @@ import numpy as np
 
 from compiler.program import Program
 from compiler.tiling.emit import word_bits
-from compiler.tiling.transfers import BEAT, Buffer, word_beats
+from compiler.tiling.transfers import word_beats
 from rtl.accelerator import Accelerator
-from rtl.dma.registers import BUFFERS, DMA_REGION, ChannelRegister, channel_address
+from rtl.dma.registers import BEAT, BUFFERS, DMA_REGION, Buffer, ChannelRegister, channel_address
 from rtl.registers import REGION_SHIFT, Control, Error, Region, Register, State
 from sim.bench import Bench
 from tests.rtl.axi.memory import AxiMemory

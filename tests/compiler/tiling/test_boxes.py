@@ -33,8 +33,9 @@ def random_box(source, layer, layout):
 
 
 def part(codes, layout, box):
-    rows = slice(box.row, box.row + box.rows)
-    columns = slice(box.column, box.column + box.columns)
+    row, column, _ = box.end
+    rows = slice(box.row, row, box.row_step)
+    columns = slice(box.column, column, box.column_step)
     return codes[:, channels_of(layout, box)][:, :, rows, columns]
 
 

@@ -8,7 +8,8 @@ from amaranth.lib.wiring import Out
 
 from rtl.axi.signatures import AxiConfig
 from rtl.dma.channel import COUNTERS, DmaChannel
-from rtl.dma.transfer import DmaConfig, TransferError
+from rtl.dma.registers import TransferError
+from rtl.dma.transfer import DmaConfig
 from rtl.dma.walk import words_of
 from rtl.dma.words import beats_of, word_from
 from rtl.registers import Region

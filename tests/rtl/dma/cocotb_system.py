@@ -15,11 +15,11 @@ from rtl.dma.registers import (
     BufferRegister,
     ChannelRegister,
     StatusBit,
+    TransferError,
     TransferRegister,
     channel_address,
     start_word,
 )
-from rtl.dma.transfer import TransferError
 from rtl.dma.walk import words_of
 from rtl.dma.words import beats_of, word_from
 from rtl.packing import pieces

@@ -1,4 +1,4 @@
-"""Both channels with small memories behind AXI4-Lite, and a machine that only takes them away."""
+"""Both channels with small memories, and a machine that only takes them away."""
 
 from amaranth.hdl import Module
 from amaranth.lib import wiring
@@ -9,11 +9,11 @@ from rtl.axi.signatures import Axi, AxiConfig, AxiLite
 from rtl.dma.engine import Dma
 from rtl.dma.transfer import DmaConfig
 from rtl.features import FeatureMemory
-from rtl.host import HostPort
+from rtl.host import HostBus, HostPort
 from rtl.registers import Region, State
 from rtl.store import Store
 
-__all__ = ["SYSTEM", "DmaSystem"]
+__all__ = ["SYSTEM", "DmaMachine", "DmaSystem"]
 
 SYSTEM = DmaConfig(
     AxiConfig(outstanding=4),
@@ -27,40 +27,49 @@ SYSTEM = DmaConfig(
 FINGERPRINT = 0xFEEDBEEF
 
 
-class DmaSystem(wiring.Component):
-    """Host port, channels and memories on one AXI4-Lite port.
+def machine_side(bits: int) -> dict:
+    """What a machine does with the features.
 
     Members
     -------
-    axi : In(AxiLite), axi_0, axi_1 : Out(Axi)
     machine_writes : In(1)
         The machine writes ``machine_word`` to the last feature word.
     machine_reads : In(1), takes : In(1), residual : Out, residual_valid : Out(1)
         It reads that word, and takes it when it has come.
     """
+    return {
+        "machine_writes": In(1),
+        "machine_word": In(bits),
+        "machine_reads": In(1),
+        "takes": In(1),
+        "residual": Out(bits),
+        "residual_valid": Out(1),
+    }
+
+
+class DmaMachine(wiring.Component):
+    """Host port, channels and memories on one host bus.
+
+    Members
+    -------
+    bus : In(HostBus), axi_0, axi_1 : Out(Axi)
+    those of :func:`machine_side`
+    """
 
     def __init__(self, config: DmaConfig = SYSTEM) -> None:
         self.config = config
-        bits = config.bits_of(Region.FEATURES)
         super().__init__(
             {
-                "axi": In(AxiLite(LiteSlave.address_bits)),
+                "bus": In(HostBus()),
                 "axi_0": Out(Axi(config.axi)),
                 "axi_1": Out(Axi(config.axi)),
-                "machine_writes": In(1),
-                "machine_word": In(bits),
-                "machine_reads": In(1),
-                "takes": In(1),
-                "residual": Out(bits),
-                "residual_valid": Out(1),
+                **machine_side(config.bits_of(Region.FEATURES)),
             }
         )
 
     def elaborate(self, platform) -> Module:
         m = Module()
-        m.submodules.slave = slave = LiteSlave()
         m.submodules.dma = dma = Dma(self.config)
-        wiring.connect(m, wiring.flipped(self.axi), slave.axi)
         for n in range(2):
             wiring.connect(m, getattr(dma, f"axi_{n}"), wiring.flipped(getattr(self, f"axi_{n}")))
 
@@ -68,14 +77,14 @@ class DmaSystem(wiring.Component):
         m.submodules.host = host = HostPort(sizes, FINGERPRINT)
         for bus in (host.bus, dma.bus):
             m.d.comb += [
-                bus.address.eq(slave.bus.address),
-                bus.write.eq(slave.bus.write),
-                bus.write_data.eq(slave.bus.write_data),
-                bus.read.eq(slave.bus.read),
+                bus.address.eq(self.bus.address),
+                bus.write.eq(self.bus.write),
+                bus.write_data.eq(self.bus.write_data),
+                bus.read.eq(self.bus.read),
             ]
         m.d.comb += [
-            slave.bus.read_data.eq(host.bus.read_data | dma.bus.read_data),
-            slave.bus.read_valid.eq(host.bus.read_valid),
+            self.bus.read_data.eq(host.bus.read_data | dma.bus.read_data),
+            self.bus.read_valid.eq(host.bus.read_valid),
             host.state.eq(State.IDLE),
         ]
         for region, words, bits in self.config.regions:
@@ -100,4 +109,39 @@ class DmaSystem(wiring.Component):
             dma.machine_writes.eq(self.machine_writes),
             dma.machine_reads.eq(features.reads),
         ]
+        return m
+
+
+class DmaSystem(wiring.Component):
+    """A :class:`DmaMachine` on one AXI4-Lite port.
+
+    Members
+    -------
+    axi : In(AxiLite), axi_0, axi_1 : Out(Axi)
+    those of :func:`machine_side`
+    """
+
+    def __init__(self, config: DmaConfig = SYSTEM) -> None:
+        self.config = config
+        super().__init__(
+            {
+                "axi": In(AxiLite(LiteSlave.address_bits)),
+                "axi_0": Out(Axi(config.axi)),
+                "axi_1": Out(Axi(config.axi)),
+                **machine_side(config.bits_of(Region.FEATURES)),
+            }
+        )
+
+    def elaborate(self, platform) -> Module:
+        m = Module()
+        m.submodules.slave = slave = LiteSlave()
+        m.submodules.machine = machine = DmaMachine(self.config)
+        wiring.connect(m, wiring.flipped(self.axi), slave.axi)
+        wiring.connect(m, slave.bus, machine.bus)
+        for n in range(2):
+            port = f"axi_{n}"
+            wiring.connect(m, getattr(machine, port), wiring.flipped(getattr(self, port)))
+        for name, member in machine_side(self.config.bits_of(Region.FEATURES)).items():
+            outer, inner = getattr(self, name), getattr(machine, name)
+            m.d.comb += outer.eq(inner) if member.flow is Out else inner.eq(outer)
         return m

@@ -4,7 +4,7 @@ import pytest
 from amaranth.back import rtlil
 
 from rtl.dma.channel import BLOCKS, DmaChannel
-from rtl.dma.transfer import TransferError
+from rtl.dma.registers import TransferError
 from rtl.registers import Region
 from tests.rtl.dma.bench import ChannelBench, config, random_transfers, transfer
 

@@ -4,7 +4,7 @@ import pytest
 from amaranth.back import rtlil
 
 from rtl.dma.check import Checker, judge
-from rtl.dma.transfer import TransferError
+from rtl.dma.registers import TransferError
 from rtl.registers import Region
 from sim.bench import Bench
 from tests.rtl.dma.bench import config, transfer

@@ -11,11 +11,12 @@ from rtl.dma.registers import (
     BufferRegister,
     ChannelRegister,
     StatusBit,
+    TransferError,
     TransferRegister,
     channel_address,
     start_word,
 )
-from rtl.dma.transfer import DmaConfig, TransferError
+from rtl.dma.transfer import DmaConfig
 from rtl.host import HostPort
 from rtl.registers import REGION_SHIFT, Region
 from sim.bench import Bench, plain

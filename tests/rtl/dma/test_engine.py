@@ -11,8 +11,7 @@ import pytest
 from amaranth.back import rtlil
 
 from rtl.dma.engine import Dma
-from rtl.dma.registers import DMA_REGION, ChannelRegister, channel_address
-from rtl.dma.transfer import TransferError
+from rtl.dma.registers import DMA_REGION, ChannelRegister, TransferError, channel_address
 from rtl.registers import REGION_SHIFT
 from rtl.verilog import to_verilog
 from sim.bench import Bench
