@@ -78,7 +78,7 @@ def test_what_goes_wrong_and_that_the_next_program_runs(monkeypatch):
 
     One simulation, because the machine takes longer to set up than to run.
     """
-    monkeypatch.setattr("rtl.sequencer.PATIENCE", PATIENCE)
+    monkeypatch.setattr("rtl.dma.program.PATIENCE", PATIENCE)
     bench = ExternalBench(PROGRAM, latency=7, stall=0.1)
     found = {}
 
