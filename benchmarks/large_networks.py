@@ -16,7 +16,11 @@ VGG16 = ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3))
 """Channels of the 3x3 convolutions of a stage, and how many; a pool of 2x2 behind each stage."""
 RESNET50 = ((64, 3), (128, 4), (256, 6), (512, 3))
 """Inner channels of the blocks of a stage, and how many."""
-MOBILENET = ((64, 1), (128, 2), (128, 1), (256, 2), (256, 1), (512, 2), *[(512, 1)] * 5, (1024, 2))
+MOBILENET = (
+    *((64, 1), (128, 2), (128, 1), (256, 2), (256, 1), (512, 2)),
+    *((512, 1),) * 5,
+    *((1024, 2), (1024, 1)),
+)
 """Outputs of each pair of a depthwise and a 1x1 convolution, and the stride of the first."""
 
 
