@@ -14,7 +14,7 @@ import numpy as np
 from boards.driver import Driver
 from compiler.compile import compile as compile_graph
 from compiler.program import Program
-from nomul.engines import build_rtl
+from nomul.engines import build_rtl, confine
 from nomul.output import Report
 from quant.errors import NoMulError
 from quant.quantized import QuantizedGraph
@@ -70,9 +70,7 @@ class Machine:
     def load(self, program: Program) -> Driver:
         """Put a program in; what it may reach is what its buffers take."""
         driver = Driver(self.model, program, self.memory)
-        assert driver.buffers
-        sizes = {room.buffer: room.size for room in driver.image.buffers}
-        self.memory.allow([(driver.buffers.places[name], size) for name, size in sizes.items()])
+        confine(self.memory, driver)
         return driver
 
     def start(self, driver: Driver) -> State | None:
