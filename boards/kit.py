@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from boards.accelerator import Accelerator, Transport
-from boards.buffers import Memory, buffer_places
+from boards.buffers import Memory
 from boards.clocks import PhysicalMemory, set_clock, set_memory_ports
 from boards.image import Image
 from boards.memories import DmaBuffer, PynqMemory
@@ -41,15 +41,17 @@ def transport_of(description: dict[str, Any], folder: Path, name: str, port: str
     # With the bitstream loaded, and before the first access.
     wanted = (host["kind"], host["reference_mhz"], description["clock_mhz"])
     set_clock(PhysicalMemory(), *wanted)
-    set_memory_ports(PhysicalMemory(), host["kind"])
+    if description["memory_bytes"]:
+        set_memory_ports(PhysicalMemory(), host["kind"])
     return opened
 
 
-def memory_of(image: Image, name: str) -> Memory | None:
-    """The memory for an image's buffers, by the name of the transport; None where it has none."""
-    if not image.buffers:
+def memory_of(description: dict[str, Any], name: str) -> Memory | None:
+    """External memory by the name of the transport; None for a network that takes none."""
+    size = description["memory_bytes"]
+    if not size:
         return None
-    return PynqMemory(buffer_places(image)[1]) if name == "pynq" else DmaBuffer()
+    return PynqMemory(size) if name == "pynq" else DmaBuffer()
 
 
 def open_machine(
@@ -79,7 +81,7 @@ def open_machine(
     if isinstance(transport, str):
         description = json.loads(content(folder / DESCRIPTION))
         name, transport = transport, transport_of(description, folder, transport, port)
-        memory = memory or memory_of(image, name)
+        memory = memory or memory_of(description, name)
     return Accelerator(transport, image, memory)
 
 

@@ -116,7 +116,7 @@ def package(
     """
     arch, host = program.architecture, board.host
     image = image_of(program)
-    memory_bytes = external_bytes(board, image)
+    memory_bytes = external_bytes(board, arch, image)
     if isinstance(host, Serial):
         host = replace(host, clock_mhz=clock_mhz or host.clock_mhz)
         board = replace(board, host=host)
@@ -157,16 +157,23 @@ def package(
     return files
 
 
-def external_bytes(board: Board, image: Image) -> int:
+def external_bytes(board: Board, arch: Any, image: Image) -> int:
     """External memory to reserve for a network, whole MiB; 0 for a machine without.
 
-    Errors: :class:`NoMulError` where the board has none at its ports, or not so much.
+    Errors: :class:`NoMulError` where the board has none at its ports, or not so much, or its ports
+    do not take bursts as long as the machine's.
     """
     if not image.buffers:
         return 0
     if not isinstance(board.host, Processor):
         raise NoMulError(
             f"{board.name} has no ports to external memory; take a machine without [external]"
+        )
+    most = 1 << KINDS[board.host.kind].length_bits
+    if arch.external.burst > most:
+        raise NoMulError(
+            f"{arch.name} makes bursts of {arch.external.burst} beats, the memory ports of "
+            f"{board.name} take {most}; set burst = {most} in its architecture file"
         )
     size = -(-buffer_places(image)[1] >> 20) << 20
     if size > min(board.memory.megabytes, LOW_MIB) << 20:

@@ -84,6 +84,8 @@ class External:
         Of a port's beats, those that the compiler counts on.
     latency : int
         Cycles to the first beat of a burst that the compiler counts on.
+    patience : int
+        Cycles in which nothing happens until a program counts as stuck.
     """
 
     burst: int
@@ -91,6 +93,7 @@ class External:
     queue: int
     percent: int
     latency: int
+    patience: int = 1 << 20
 
     def __post_init__(self) -> None:
         for field, low, high, power in (
@@ -99,6 +102,7 @@ class External:
             ("queue", 2, 64, False),
             ("percent", 1, 100, False),
             ("latency", 1, 10000, False),
+            ("patience", 1 << 8, 1 << 30, True),
         ):
             value = getattr(self, field)
             if not low <= value <= high or (power and value & (value - 1)):
@@ -225,7 +229,8 @@ class Architecture:
             (Region.FEATURES, sizes.feature_words, self.lanes * self.activation_bits),
         )
         axi = AxiConfig(burst=self.external.burst, outstanding=self.external.outstanding)
-        return DmaConfig(axi, regions, queue=self.external.queue)
+        external = self.external
+        return DmaConfig(axi, regions, queue=external.queue, patience=external.patience)
 
     @property
     def post_latency(self) -> int:

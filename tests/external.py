@@ -7,7 +7,7 @@ from rtl.architecture import Architecture, External, load_architecture
 __all__ = ["small_machine"]
 
 
-def small_machine(**memory: int) -> Architecture:
+def small_machine(patience: int = 1 << 20, **memory: int) -> Architecture:
     """``tiny`` with little memory on chip, and external memory."""
     base = load_architecture("tiny")
     sizes = {
@@ -16,6 +16,5 @@ def small_machine(**memory: int) -> Architecture:
         "parameter_words": 64,
         "instruction_words": 128,
     }
-    return replace(
-        base, memory=replace(base.memory, **sizes | memory), external=External(16, 8, 8, 70, 50)
-    )
+    external = External(16, 8, 8, 70, 50, patience)
+    return replace(base, memory=replace(base.memory, **sizes | memory), external=external)

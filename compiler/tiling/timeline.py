@@ -7,10 +7,10 @@ import numpy as np
 from compiler.cycles import BEFORE, run_cycles
 from compiler.settings import Move, Run, Wait, execute
 from compiler.tiling.emit import CHANNELS, word_bits
-from compiler.tiling.ports import Channel
+from compiler.tiling.ports import Channel, Machine
 from compiler.tiling.transfers import word_beats
 from rtl.architecture import Architecture
-from rtl.isa import Waited
+from rtl.isa import Nest, Opcode, Waited
 from rtl.registers import Region
 
 __all__ = ["Timeline", "timeline"]
@@ -47,7 +47,8 @@ def timeline(architecture: Architecture, instructions: list[int]) -> Timeline:
     assert external is not None
     beats = {region: word_beats(bits) for region, bits in word_bits(architecture).items()}
     time, free = float(BEFORE), 0.0
-    channels = [Channel(external) for _ in range(CHANNELS)]
+    machine = Machine()
+    channels = [Channel(external, machine) for _ in range(CHANNELS)]
     layers: dict[int, float] = {}
     stalls: dict[int, float] = {}
     owner, begin = -1, 0.0
@@ -60,7 +61,7 @@ def timeline(architecture: Architecture, instructions: list[int]) -> Timeline:
             if event.what is Waited.RUNS:
                 reached = free
             else:
-                reached = channels[event.what.value].ends[event.count] + SEEN
+                reached = channels[event.what.value].end(event.count) + SEEN
             time = max(time + 1, reached)
         elif isinstance(event, Run):
             time = max(time, free)
@@ -69,7 +70,11 @@ def timeline(architecture: Architecture, instructions: list[int]) -> Timeline:
                 layers[owner] = layers.get(owner, 0) + time - begin
                 owner, begin = layer, time
             stalls[layer] = stalls.get(layer, 0) + time - free
-            free = time + run_cycles(architecture, event)
+            cycles = run_cycles(architecture, event)
+            words = event.words(Nest.OUTPUT)
+            residual = event.settings.get(Opcode.POST)["residual"]
+            machine.run(time, cycles, words, words * residual)
+            free = time + cycles
         time += 1
     total = max(time, free)
     layers[owner] = layers.get(owner, 0) + total - begin

@@ -12,9 +12,6 @@ from rtl.isa import LAYOUTS, LENGTH, Opcode, Waited
 
 __all__ = ["ProgramControl", "troubles_layout"]
 
-PATIENCE = (1 << 20) - 1
-"""Cycles in which nothing happens until a program counts as stuck."""
-
 TAKEN = (Opcode.CHECK, Opcode.TARGET, Opcode.SHAPE, Opcode.MOVE, Opcode.MARK)
 """Instructions that have an effect here."""
 
@@ -128,7 +125,7 @@ class ProgramControl(wiring.Component):
 
         # Troubles.
         length, beyond = Signal(LENGTH, init=-1), Signal()
-        quiet = Signal(PATIENCE.bit_length())
+        quiet = Signal(self.config.patience.bit_length())
         m.d.sync += beyond.eq(self.pc >= length)
         with m.If(self.check.valid):
             m.d.sync += length.eq(self.check.p.length)

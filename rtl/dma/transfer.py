@@ -29,6 +29,8 @@ class DmaConfig:
         Pieces of external memory that transfers name; a power of two.
     queue : int
         Transfers that can wait.
+    patience : int
+        Cycles in which nothing happens until a program counts as stuck; a power of two.
 
     Errors: ``ValueError`` for a region that transfers cannot reach.
     """
@@ -37,6 +39,7 @@ class DmaConfig:
     regions: tuple[tuple[Region, int, int], ...]
     buffers: int = 16
     queue: int = 8
+    patience: int = 1 << 20
 
     def __post_init__(self) -> None:
         if self.buffers < 2 or self.buffers & (self.buffers - 1):

@@ -7,7 +7,11 @@ from boards.driver import image_of
 from boards.image import MAGIC, Image
 from compiler.compile import compile
 from quant.errors import NoMulError
-from tests.random_networks import random_network
+from quant.graph import Window
+from rtl.dma.registers import Buffer
+from rtl.registers import Region
+from tests.external import small_machine
+from tests.random_networks import NetworkBuilder, random_network
 
 
 @pytest.fixture(scope="module")
@@ -28,6 +32,27 @@ def test_written_and_read(image):
         assert (one.shape, one.format) == (other.shape, other.format)
         assert (one.address, one.words) == (other.address, other.words)
         np.testing.assert_array_equal(one.index, other.index)
+
+
+def test_buffers_in_external_memory():
+    arch = small_machine(feature_words=64, instruction_words=64)
+    net = NetworkBuilder((5, 6, 6), np.random.default_rng(2), weight_bits=2)
+    net.conv("input", 9, Window((3, 3), padding=(1, 1, 1, 1)))
+    program = compile(net.graph("tiled"), arch)
+    image = image_of(program)
+    found = Image.from_bytes(image.to_bytes())
+    # Weights come by transfers, and of the instructions all but the first.
+    assert [load.region for load in found.loads] == [Region.INSTRUCTIONS]
+    assert len(found.loads[0].words) == 64 < len(program.instructions)
+    assert found.beats == 1
+    for one, other in zip(found.buffers, image.buffers, strict=True):
+        assert (one.buffer, one.size) == (other.buffer, other.size)
+        np.testing.assert_array_equal(one.content, other.content)
+    held = {room.buffer: room.content for room in found.buffers}
+    np.testing.assert_array_equal(held[Buffer.PROGRAM].view("<u8"), program.instructions)
+    np.testing.assert_array_equal(held[Buffer.WEIGHTS].reshape(-1, 2), program.external)
+    assert not len(held[Buffer.FEATURES])
+    assert found.buffers[-1].size == 8 * program.external_words
 
 
 @pytest.mark.parametrize("seed", range(6))

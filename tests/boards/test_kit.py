@@ -1,21 +1,18 @@
 """The driver's command line and what it opens."""
 
 import json
-import types
 
 import numpy as np
 import pytest
 
 from boards import kit
-from boards.buffers import PAGE
-from boards.image import Room
 from boards.kit import TRANSPORTS, main, memory_of, open_machine, transport_of
 from quant.errors import NoMulError
-from rtl.dma.registers import Buffer
 
 ZYNQ = {
     "board": "pynq-z2",
     "clock_mhz": 100.0,
+    "memory_bytes": 1 << 20,
     "host": {"kind": "ps7", "base": 0x4000_0000, "reference_mhz": 50.0},
 }
 SERIAL = {"board": "ulx3s-85f", "clock_mhz": 50.0, "host": {"baud": 1_000_000}}
@@ -46,10 +43,17 @@ def test_the_way_to_a_machine(name, monkeypatch, tmp_path):
 def test_the_memory_of_a_transport(name, monkeypatch):
     monkeypatch.setattr(kit, "DmaBuffer", lambda: "u-dma-buf")
     monkeypatch.setattr(kit, "PynqMemory", lambda size: size)
-    rooms = (Room(Buffer.PROGRAM, 8, None), Room(Buffer.FEATURES, PAGE + 8, None))
-    image = types.SimpleNamespace(buffers=rooms)
-    assert memory_of(image, name) == (3 * PAGE if name == "pynq" else "u-dma-buf")
-    assert memory_of(types.SimpleNamespace(buffers=()), name) is None
+    assert memory_of(ZYNQ, name) == (1 << 20 if name == "pynq" else "u-dma-buf")
+    assert memory_of(ZYNQ | {"memory_bytes": 0}, name) is None
+
+
+def test_ports_that_a_network_does_not_use_are_left_alone(monkeypatch, tmp_path):
+    monkeypatch.setattr(kit, "DevMem", lambda base: "transport")
+    for name in ("set_clock", "set_memory_ports"):
+        monkeypatch.setattr(kit, name, lambda _, *a, name=name: done.append(name))
+    done = []
+    transport_of(ZYNQ | {"memory_bytes": 0}, tmp_path, "devmem", "")
+    assert done == ["set_clock"]
 
 
 def test_a_folder_that_is_no_package(tmp_path):

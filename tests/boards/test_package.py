@@ -238,6 +238,11 @@ def test_a_network_in_external_memory(tiled, here, tmp_path):
 def test_external_memory_that_a_board_does_not_have(tiled):
     with pytest.raises(NoMulError, match="ULX3S-85F has no ports to external memory; take a mach"):
         package(load_board("ulx3s-85f"), *tiled, "0.0")
+    arch = tiled[0].architecture
+    longer = dataclasses.replace(arch, external=dataclasses.replace(arch.external, burst=32))
+    program = dataclasses.replace(tiled[0], architecture=longer)
+    with pytest.raises(NoMulError, match=r"bursts of 32 beats, .* PYNQ-Z2 take 16; set"):
+        package(load_board("pynq-z2"), program, tiled[1], "0.0")
     large = dataclasses.replace(tiled[0], external_words=1 << 26)
     with pytest.raises(NoMulError, match=r"takes 513 MiB of external memory, PYNQ-Z2 has 512 for"):
         package(load_board("pynq-z2"), large, tiled[1], "0.0")

@@ -14,7 +14,7 @@ from tests.external import small_machine
 from tests.random_networks import NetworkBuilder, random_codes
 from tests.rtl.external_bench import BASES, ExternalBench
 
-ARCH = small_machine(feature_words=64, instruction_words=64)
+ARCH = small_machine(patience=1 << 10, feature_words=64, instruction_words=64)
 
 
 def network():
@@ -73,7 +73,6 @@ DAMAGED = {
     "length": (changed(Opcode.CHECK, length=20), Error.NO_HALT),
     "wait": (changed(Opcode.WAIT, -1, what=Waited.CHANNEL_1, count=1 << 22), Error.STUCK),
 }
-PATIENCE = (1 << 10) - 1
 
 
 def test_a_network_through_slow_ports():
@@ -92,12 +91,11 @@ def test_a_network_through_slow_ports():
     check(bench)
 
 
-def test_what_goes_wrong_and_that_the_next_program_runs(monkeypatch):
+def test_what_goes_wrong_and_that_the_next_program_runs():
     """Stops at any time, damaged programs, a bus error: an error code, and right answers behind it.
 
     One simulation, because the machine takes longer to set up than to run.
     """
-    monkeypatch.setattr("rtl.dma.program.PATIENCE", PATIENCE)
     bench = ExternalBench(PROGRAM, latency=7, stall=0.1)
     found = {}
 

@@ -6,17 +6,18 @@ import numpy as np
 import pytest
 
 from boards.accelerator import Accelerator
-from boards.buffers import PAGE, buffer_places
+from boards.buffers import PAGE, Buffers, buffer_places
 from boards.driver import Driver, image_of
-from boards.image import Image
+from boards.image import Image, Room
 from compiler.compile import compile
 from quant.errors import NoMulError
 from quant.graph import Window
 from quant.reference import run_reference
 from rtl.design import Design
-from rtl.dma.registers import BEAT, Buffer
+from rtl.dma.registers import BEAT, BUFFERS, DMA_REGION, Buffer
+from rtl.packing import pack
 from rtl.peripheral import Peripheral
-from rtl.registers import ID, Control, Register
+from rtl.registers import ID, REGION_SHIFT, Control, Register
 from sim.compiled import CompiledModel
 from tests.external import small_machine
 from tests.random_networks import NetworkBuilder, random_codes
@@ -116,15 +117,20 @@ def test_a_slow_memory_is_not_taken_for_a_machine_that_hangs(machine, memory):
     np.testing.assert_array_equal(output, EXPECTED[PROGRAM.output.name][1])
 
 
-@dataclasses.dataclass
-class Nowhere:
-    """A memory that is only somewhere, and takes all."""
+class Bytes:
+    """A memory in an array."""
 
-    base: int = 1 << 20
-    size: int = 1 << 20
+    def __init__(self, base=1 << 20, size=1 << 20):
+        self.base, self.size = base, size
+        self.content = np.zeros(min(size, 1 << 20), np.uint8)
 
     def write(self, offset, content):
-        pass
+        assert offset % BEAT == 0
+        self.content[offset : offset + content.nbytes] = content.reshape(-1).view(np.uint8)
+
+    def read(self, offset, count):
+        assert offset % BEAT == 0
+        return self.content[offset : offset + count]
 
 
 class Silent:
@@ -145,13 +151,52 @@ class Silent:
     ("memory", "message"),
     [
         (None, r"needs \d+ bytes of external memory; give the driver a memory"),
-        (Nowhere(size=PAGE), r"needs \d+ bytes of external memory, there are 4096; reserve"),
-        (Nowhere(base=8), r"external memory at 0x8: the machine takes multiples of 4096"),
-        (Nowhere(base=(1 << 32) - PAGE), r"external memory at 0xfffff000: .* up to 0xffff"),
-        (Nowhere(), "ports do not come to rest; check that external memory answers"),
+        (Bytes(size=PAGE), r"needs \d+ bytes of external memory, there are 4096; reserve"),
+        (Bytes(base=8), r"external memory at 0x8: the machine takes multiples of 4096"),
+        (Bytes(base=(1 << 32) - PAGE), r"external memory at 0xfffff000: .* up to 0xffff"),
+        (Bytes(), "ports do not come to rest; check that external memory answers"),
     ],
 )
 def test_memory_that_does_not_do(monkeypatch, memory, message):
     monkeypatch.setattr(Accelerator, "LOOKS", 3)
     with pytest.raises(NoMulError, match=message):
         Accelerator(Silent(), image_of(PROGRAM), memory)
+
+
+@pytest.mark.parametrize("lanes, bits", [(4, 8), (5, 8), (8, 8), (9, 8), (16, 8), (20, 8), (5, 4)])
+def test_feature_words_of_any_width(lanes, bits):
+    """Whole beats outside, a power of two of pieces at the host's port."""
+    beats = -(-lanes * bits // 64)
+    rooms = tuple(
+        Room(buffer, size, np.zeros(0, np.uint32))
+        for buffer, size in ((Buffer.WEIGHTS, 24), (Buffer.FEATURES, 100 * beats * BEAT))
+    )
+    image = dataclasses.replace(
+        image_of(PROGRAM), lanes=lanes, bits=bits, beats=beats, buffers=rooms
+    )
+    memory = Bytes()
+    buffers = Buffers(memory, image)
+    codes = np.random.default_rng(lanes).integers(0, 1 << bits, (10, lanes))
+    words = pack(codes, bits)
+    buffers.write_features(7, words)
+    np.testing.assert_array_equal(buffers.read_features(7, 10), words)
+    first = PAGE + 7 * beats * BEAT
+    # The lowest bits come first.
+    whole = int.from_bytes(memory.content[first : first + beats * BEAT].tobytes(), "little")
+    assert whole == sum(code << bits * lane for lane, code in enumerate(codes[0].tolist()))
+    assert (
+        not memory.content[:first].any() and not memory.content[first + 10 * beats * BEAT :].any()
+    )
+
+
+def test_registers_say_where_buffers_stand():
+    buffers = Buffers(Bytes(base=5 * PAGE), image_of(PROGRAM))
+    registers = [(address - (DMA_REGION << REGION_SHIFT), v) for address, v in buffers.registers()]
+    sizes = [room.size for room in buffers.image.buffers]
+    assert sizes[0] == 8 * len(PROGRAM.instructions)
+    pages = np.cumsum([5, *(-(-size // PAGE) for size in sizes)]).tolist()
+    expected = []
+    for n, (size, page) in enumerate(zip(sizes, pages)):
+        expected += [(BUFFERS + 2 * n, page * PAGE), (BUFFERS + 2 * n + 1, size)]
+    assert registers == expected
+    assert buffer_places(buffers.image)[1] == (pages[-1] - 5) * PAGE
