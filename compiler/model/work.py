@@ -69,8 +69,8 @@ class Work:
         So a stride is none along an axis on which windows are one wide.
         """
         window = self.window
-        strides = tuple(1 if k == 1 else s for k, s in zip(window.kernel, window.stride))
-        return replace(self, window=replace(window, stride=strides))
+        down, across = (1 if k == 1 else s for k, s in zip(window.kernel, window.stride))
+        return replace(self, window=replace(window, stride=(down, across)))
 
     @cached_property
     def shape(self) -> "Work":
