@@ -1,13 +1,16 @@
-"""ResNet-18 from external memory: ``python -m benchmarks.external [--json FILE]``.
+"""Networks from external memory: ``python -m benchmarks.external [--json FILE] [--large]``.
 
-Cycles and use of the array as the compiler predicts them for ``zynq7020-ddr``, layer by layer. The
-weights are random: cycles hang on shapes alone.
+Cycles and use of the array as the compiler predicts them for ``zynq7020-ddr``: of ResNet-18 layer
+by layer; with ``--large`` also of VGG-16's convolutions, ResNet-50 and a MobileNet at 224 x 224,
+with the time that they take to compile. The weights are random: cycles hang on shapes alone.
 """
 
+import time
 from typing import Any
 
 import click
 
+from benchmarks.large_networks import LARGE_NETWORKS
 from benchmarks.resnet18 import resnet18
 from compiler.compile import compile as compile_graph
 from compiler.program import LayerRecord, Program
@@ -39,9 +42,27 @@ def figures(program: Program) -> dict[str, Any]:
     }
 
 
+def large() -> dict[str, Any]:
+    """The same of the large networks, under their names, with the seconds of their compilation."""
+    found: dict[str, Any] = {}
+    rows = []
+    for name, make in LARGE_NETWORKS.items():
+        graph = make("w4r")
+        with stage(f"{name} for {MACHINE}"):
+            begin = time.monotonic()
+            program = compile_graph(graph, MACHINE)
+        seconds = time.monotonic() - begin
+        numbers = {"seconds": round(seconds, 1), **figures(program)}
+        rows.append([name, *numbers.values()])
+        found |= {f"{name}.{key}": value for key, value in numbers.items()}
+    table(f"Networks at 224 x 224 on {MACHINE}", ["network", *numbers], rows)
+    return found
+
+
 @click.command(cls=Verb)
-def main() -> dict[str, Any]:
-    """Predict ResNet-18 from external memory."""
+@click.option("--large", "all_of_them", is_flag=True, help="VGG-16, ResNet-50, MobileNet too.")
+def main(all_of_them: bool) -> dict[str, Any]:
+    """Predict networks from external memory."""
     with stage(f"ResNet-18 for {MACHINE}"):
         program = compile_graph(resnet18("w4r"), MACHINE)
     rows = [
@@ -57,7 +78,7 @@ def main() -> dict[str, Any]:
     found = figures(program)
     shown = [[key, f"{value:,.4g}" if value < 1 else f"{value:,}"] for key, value in found.items()]
     table("Predicted", ["figure", "value"], shown)
-    return found
+    return found | large() if all_of_them else found
 
 
 if __name__ == "__main__":

@@ -9,10 +9,11 @@ from compiler.program import Program
 from nomul.blocks import block
 from nomul.output import Report
 from rtl.architecture import Architecture
+from sim.axi_memory import AxiMemory
 from sim.compiled import CompiledModel
 from sim.simulators import program_simulator
 
-__all__ = ["ENGINES", "build_rtl", "run_program", "run_rtl", "simulated_machine"]
+__all__ = ["ENGINES", "build_rtl", "confine", "run_program", "run_rtl", "simulated_machine"]
 
 BATCH = 8
 
@@ -22,12 +23,17 @@ def build_rtl(
 ) -> CompiledModel:
     """The machine as compiled RTL, from the cache where it is there; after a reset.
 
-    ``say`` is called with what is being done where that takes long.
+    External memory is as the architecture says. ``say`` is called with what is being done where
+    that takes long.
 
     Errors: :class:`NoMulError` for a missing tool or a cache that cannot be written.
     """
     model = CompiledModel.build(block("machine", architecture), say)
     model.reset()
+    external = architecture.external
+    if external and model.memory:
+        model.memory.latency, model.memory.percent = external.latency, external.percent
+        model.memory.burst, model.memory.outstanding = external.burst, external.outstanding
     return model
 
 
@@ -35,7 +41,18 @@ def simulated_machine(
     program: Program, say: Callable[[str], None] = lambda message: None
 ) -> Driver:
     """The RTL of the program's machine with the program in it."""
-    return Driver(build_rtl(program.architecture, say), program)
+    model = build_rtl(program.architecture, say)
+    driver = Driver(model, program, model.memory)
+    if model.memory:
+        confine(model.memory, driver)
+    return driver
+
+
+def confine(memory: AxiMemory, driver: Driver) -> None:
+    """Let a machine reach the buffers of its driver's image and nothing else."""
+    assert driver.buffers
+    places = driver.buffers.places
+    memory.allow((places[room.buffer], room.size) for room in driver.image.buffers)
 
 
 def run_program(program: Program, codes: np.ndarray, progress: Report) -> tuple[np.ndarray, int]:

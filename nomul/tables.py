@@ -18,9 +18,10 @@ def verification_table(result: Verification, title: str) -> None:
             row.shape,
             row.macs or None,
             imported,
-            *(not row.wrong[stage] for stage in ("quantized", "program", "rtl")),
+            not row.wrong["quantized"],
+            *(not row.wrong[stage] if row.kept else None for stage in ("program", "rtl")),
             row.predicted,
-            row.rtl_cycles,
+            row.rtl_cycles or None,
             None if row.busy is None else f"{row.busy:.0%}",
         ]
         for row in result.rows

@@ -42,7 +42,11 @@ def verify(
     machine = simulated_machine(program, lambda message: progress(0, None, message))
     simulator = program_simulator(program, BATCH)
     result = Verification(
-        rows_of(qgraph, program), len(images), network_error, predicted=program.cycles
+        rows_of(qgraph, program),
+        len(images),
+        network_error,
+        predicted=program.cycles,
+        exact=program.architecture.external is None,
     )
     rows = {row.name: row for row in result.rows}
     for start in range(0, len(codes), BATCH):
@@ -52,17 +56,16 @@ def verify(
         simulated = simulator.run(part)
         result.program_cycles = simulated.cycles
         for index, image in enumerate(part):
-            for name, made, cycles in trace(machine, image):
+            steps, output, cycles = trace(machine, image)
+            for name, made, layer_cycles in steps:
                 row = rows[name]
-                row.rtl_cycles = cycles
+                row.rtl_cycles = layer_cycles
                 for stage, expected, found in (
                     ("program", reference[name][index], simulated.tensors[name][index]),
                     ("rtl", simulated.tensors[name][index], made),
                 ):
                     for mismatch in compare(stage, name, start + index, expected, found):
                         result.note(row, mismatch)
-            # Once more without pauses, as it is used: the cycles that count.
-            output, cycles = machine.run_codes(image)
             result.outputs.append(output)
             expected = reference[qgraph.output][index]
             for mismatch in compare("rtl", qgraph.output, start + index, expected, output):
@@ -85,6 +88,7 @@ def rows_of(qgraph: QuantizedGraph, program: Program) -> list[Row]:
             macs=record.macs,
             predicted=record.cycles,
             busy=record.busy(slots) if record.macs else None,
+            kept=record.kept,
         )
         for layer, record in zip(qgraph.layers, program.layers, strict=True)
     ]
@@ -105,9 +109,21 @@ def check_reference(
                 result.note(rows[layer.name], mismatch)
 
 
-def trace(machine: Driver, codes: np.ndarray) -> list[tuple[str, np.ndarray, int]]:
-    """Name, tensor and cycles of each layer on the hardware, paused after each."""
+def trace(
+    machine: Driver, codes: np.ndarray
+) -> tuple[list[tuple[str, np.ndarray, int]], np.ndarray, int]:
+    """Name, tensor and cycles of each layer on the hardware, and output and cycles of the image.
+
+    A machine without external memory is paused after each layer, and runs once more as it is used.
+    """
     steps: list[tuple[str, np.ndarray, int]] = []
+    if machine.program.architecture.external:
+        output, cycles = machine.trace(codes, lambda name, tensor: steps.append((name, tensor, 0)))
+        times = machine.layer_times()
+        steps = [
+            (name, tensor, times[name].cycles if name in times else 0) for name, tensor, _ in steps
+        ]
+        return steps, output, cycles
     before = 0
 
     def visit(name: str, tensor: np.ndarray) -> None:
@@ -117,4 +133,4 @@ def trace(machine: Driver, codes: np.ndarray) -> list[tuple[str, np.ndarray, int
         before = counted
 
     machine.trace(codes, visit)
-    return steps
+    return steps, *machine.run_codes(codes)

@@ -9,9 +9,10 @@ write the settings of the next ``RUN`` while it works.
 """
 
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING
 
-from amaranth.hdl import Const, Shape, signed, unsigned
+from amaranth.hdl import Shape, signed, unsigned
 from amaranth.lib import data
 
 if TYPE_CHECKING:  # type checkers do not follow the metaclass of Amaranth's enumerations
@@ -242,6 +243,16 @@ class Instruction:
         return f"{self.opcode.name.lower():8}{fields}".rstrip()
 
 
+@cache
+def fields_of(opcode: Opcode) -> tuple[tuple[str, int, int, bool], ...]:
+    """Name, lowest bit in the word, width and sign of each field."""
+    shapes = [(name, field, Shape.cast(field.shape)) for name, field in LAYOUTS[opcode]]
+    return tuple(
+        (name, OPCODE_BITS + field.offset, shape.width, shape.signed)
+        for name, field, shape in shapes
+    )
+
+
 def encode(opcode: Opcode, **fields: int) -> int:
     """The 64-bit word of an instruction.
 
@@ -250,19 +261,18 @@ def encode(opcode: Opcode, **fields: int) -> int:
     >>> encode(Opcode.PASS, index=1, shift=2) == 7 | 1 << 6 | 2 << 10
     True
     """
-    layout = LAYOUTS[opcode]
-    names = [name for name, _ in layout]
-    if set(names) != set(fields):
+    layout = fields_of(opcode)
+    names = [name for name, *_ in layout]
+    if fields.keys() != set(names):
         raise ValueError(f"{opcode.name} has the fields {names}, not {sorted(fields)}")
     word = opcode.value
-    for name, field in layout:
-        shape = Shape.cast(field.shape)
+    for name, offset, width, is_signed in layout:
         value = int(getattr(fields[name], "value", fields[name]))
-        low = -(1 << shape.width - 1) if shape.signed else 0
-        high = (1 << shape.width - shape.signed) - 1
+        low = -(1 << width - 1) if is_signed else 0
+        high = (1 << width - is_signed) - 1
         if not low <= value <= high:
             raise ValueError(f"{opcode.name} {name} is {value}, outside {low} .. {high}")
-        word |= Const(value, shape).value % (1 << shape.width) << (OPCODE_BITS + field.offset)
+        word |= value % (1 << width) << offset
     return word
 
 
@@ -276,10 +286,9 @@ def decode(word: int) -> Instruction:
     """
     opcode = Opcode(word & (1 << OPCODE_BITS) - 1)
     fields = {}
-    for name, field in LAYOUTS[opcode]:
-        shape = Shape.cast(field.shape)
-        value = word >> (OPCODE_BITS + field.offset) & (1 << shape.width) - 1
-        if shape.signed and value >> shape.width - 1:
-            value -= 1 << shape.width
+    for name, offset, width, is_signed in fields_of(opcode):
+        value = word >> offset & (1 << width) - 1
+        if is_signed and value >> width - 1:
+            value -= 1 << width
         fields[name] = value
     return Instruction(opcode, fields)

@@ -148,7 +148,7 @@ class Sequencer(wiring.Component):
         if channels:
             outside = {
                 "transfer": Out(stream.Signature(chosen_layout(channels))),
-                "mark": Out(stream.Signature(mark_layout(), always_ready=True)),
+                "mark": Out(stream.Signature(mark_layout())),
                 "ended": In(2),
                 "failed": In(1),
                 "moved": In(1),

@@ -202,9 +202,10 @@ def windowed(
     """
     window = layer.window
     spans, before, after, strides = [], [], [], []
-    for axis, (start, count) in enumerate(((box.row, box.rows), (box.column, box.columns))):
-        size, stride = shape[1 + axis], window.stride[axis]
-        first = start * stride - window.padding[axis]
+    axes = (box.row, box.rows, box.row_step), (box.column, box.columns, box.column_step)
+    for axis, (start, count, apart) in enumerate(axes):
+        size, stride = shape[1 + axis], window.stride[axis] * apart
+        first = start * window.stride[axis] - window.padding[axis]
         reach = window.dilation[axis] * (window.kernel[axis] - 1)
         step = stride if reach == 0 else 1
         # Of the row or column `first` and so many behind it, `step` apart, those on the map.

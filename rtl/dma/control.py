@@ -80,7 +80,7 @@ class DmaControl(wiring.Component):
         address = config.axi.beat_address_bits
         members: dict = {
             "bus": In(HostBus()),
-            "mark": In(stream.Signature(mark_layout(), always_ready=True)),
+            "mark": In(stream.Signature(mark_layout())),
         }
         for n in range(CHANNELS):
             members |= {

@@ -57,7 +57,7 @@ class Dma(wiring.Component):
         members: dict = {
             "bus": In(HostBus()),
             "transfer": In(stream.Signature(chosen_layout(config))),
-            "mark": In(stream.Signature(mark_layout(), always_ready=True)),
+            "mark": In(stream.Signature(mark_layout())),
             "reset": In(1),
             "machine_writes": In(1),
             "machine_reads": In(1),

@@ -34,7 +34,7 @@ class Marks(wiring.Component):
     def __init__(self) -> None:
         super().__init__(
             {
-                "mark": In(stream.Signature(mark_layout(), always_ready=True)),
+                "mark": In(stream.Signature(mark_layout())),
                 "index": In(range(MARK_COUNT)),
                 "noted": Out(noted_layout()),
             }
@@ -48,6 +48,7 @@ class Marks(wiring.Component):
             write.addr.eq(self.mark.p.index),
             write.data.eq(self.mark.p.noted),
             write.en.eq(self.mark.valid),
+            self.mark.ready.eq(1),
             read.addr.eq(self.index),
             self.noted.eq(read.data),
         ]

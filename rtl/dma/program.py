@@ -73,14 +73,11 @@ class ProgramControl(wiring.Component):
                 "held": Out(1),
                 "pc": In(LENGTH.width + 1),
                 "cycles": In(32),
-                **{
-                    port_of(opcode): In(stream.Signature(LAYOUTS[opcode], always_ready=True))
-                    for opcode in TAKEN
-                },
+                **{port_of(opcode): In(stream.Signature(LAYOUTS[opcode])) for opcode in TAKEN},
                 "ended": In(2),
                 "troubles": Out(troubles_layout()),
                 "transfer": Out(stream.Signature(chosen_layout(config))),
-                "mark": Out(stream.Signature(mark_layout(), always_ready=True)),
+                "mark": Out(stream.Signature(mark_layout())),
             }
         )
 
@@ -98,6 +95,7 @@ class ProgramControl(wiring.Component):
         m.d.sync += settled.eq(self.same)
         for_runs = self.wait.what == Waited.RUNS
         m.d.comb += [
+            *(port.ready.eq(1) for port in self.instructions.values()),
             orders.clear.eq(self.clear),
             orders.ended.eq(self.ended),
             orders.target.eq(self.target.p),

@@ -67,6 +67,11 @@ def test_every_kept_layer_on_the_rtl(machine, memory):
     assert seen and list(seen) == [layer.name for layer in PROGRAM.layers if layer.kept]
     for name, codes in seen.items():
         np.testing.assert_array_equal(codes, EXPECTED[name][0], err_msg=name)
+    times = driver.layer_times()
+    assert list(times) == list(seen)
+    assert all(time.cycles > time.waits >= 0 for time in times.values())
+    assert cycles - 2 * ARCH.memory.instruction_words < sum(t.cycles for t in times.values())
+    assert sum(time.cycles for time in times.values()) < cycles
     # What stays of a driver that was killed in mid-run is in nobody's way.
     for wait in (20, 150, 700):
         driver.write_input(CODES[0])

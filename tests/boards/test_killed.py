@@ -20,6 +20,7 @@ from rtl.architecture import load_architecture
 from rtl.design import Design
 from rtl.peripheral import Peripheral
 from sim.compiled import CompiledModel
+from tests.external import small_machine
 from tests.random_networks import random_codes, random_network
 
 HEAD = struct.Struct("<cII")
@@ -49,24 +50,42 @@ class Asking:
     def idle(self):
         self.ask(b"i", 0, 0, b"", 1)
 
-machine = nomul.open_machine(".", Asking())
+class Memory:
+    base, size = int(sys.argv[2]), int(sys.argv[3])
+
+    def write(self, offset, content):
+        content = content.tobytes()
+        asking.ask(b"W", offset, len(content), content, 1)
+
+    def read(self, offset, count):
+        return np.frombuffer(asking.ask(b"R", offset, count, b"", count), np.uint8)
+
+asking = Asking()
+machine = nomul.open_machine(".", asking, memory=Memory() if Memory.size else None)
 codes = np.load("codes.npy")
 np.save("found.npy", [machine.run_codes(image)[0] for image in codes])
 """
 
 
-@pytest.fixture(scope="module")
-def board(tmp_path_factory):
+ARCHITECTURES = {
+    "on chip": load_architecture("tiny"),
+    "external": small_machine(feature_words=64, instruction_words=64),
+}
+
+
+@pytest.fixture(scope="module", params=ARCHITECTURES)
+def board(request, tmp_path_factory):
     """A machine, a package's folder for it, and what its images must give."""
+    architecture = ARCHITECTURES[request.param]
     graph = random_network(3)
     codes = random_codes(graph, 3, np.random.default_rng(3))
-    program = compile(graph, "tiny")
+    program = compile(graph, architecture)
     folder = tmp_path_factory.mktemp("board")
     (folder / "nomul.py").write_text(amalgamated())
     (folder / "driver.py").write_text(DRIVER)
     (folder / "network.image").write_bytes(image_of(program).to_bytes())
     np.save(folder / "codes.npy", codes)
-    machine = CompiledModel.build(Design(Peripheral, (load_architecture("tiny"),), "peripheral"))
+    machine = CompiledModel.build(Design(Peripheral, (architecture,), "peripheral"))
     machine.reset()
     return machine, folder, run_reference(graph, codes)[program.output.name]
 
@@ -85,7 +104,9 @@ def received(line: socket.socket, size: int) -> bytes:
 def serve(machine: CompiledModel, folder, last: int | None) -> int:
     """Answer a driver's requests until it ends, or kill it before it gets the answer ``last``."""
     own, other = socket.socketpair()
-    command = [sys.executable, "driver.py", str(other.fileno())]
+    memory = machine.memory
+    place = (memory.base, memory.size) if memory else (0, 0)
+    command = [sys.executable, "driver.py", *map(str, (other.fileno(), *place))]
     with own, subprocess.Popen(command, cwd=folder, pass_fds=[other.fileno()]) as driver:
         other.close()
         requests = 0
@@ -99,6 +120,12 @@ def serve(machine: CompiledModel, folder, last: int | None) -> int:
                 machine.write(address, words)
             elif kind == b"r":
                 answer = machine.read(address, count).tobytes()
+            elif kind == b"W":
+                content = np.frombuffer(received(own, count), np.uint8)
+                half = count // 2 // 8 * 8
+                memory.write(address, content[: None if requests != last else half])
+            elif kind == b"R":
+                answer = memory.read(address, count).tobytes()
             else:
                 machine.tick(20)
             if requests == last:

@@ -3,12 +3,16 @@ import dataclasses
 import numpy as np
 import pytest
 
+from compiler.compile import compile
 from compiler.program import Program
 from nomul.oracle import recompute
 from nomul.verification import Mismatch, Row, Verification, compare
 from nomul.verify import verify
 from quant.errors import NoMulError
+from quant.graph import Window
 from quant.quantized import QuantizedGraph
+from tests.external import small_machine
+from tests.random_networks import NetworkBuilder
 
 
 def silent(done, total, label):
@@ -85,3 +89,34 @@ def test_compare_gives_the_first_difference():
     assert list(compare("rtl", "conv", 4, expected, expected)) == []
     with pytest.raises(ValueError, match="shapes"):
         list(compare("rtl", "conv", 4, expected, found[:1]))
+
+
+@pytest.fixture(scope="module")
+def outside():
+    """A network in tiles from external memory; its first layer is joined to the second."""
+    net = NetworkBuilder((5, 6, 6), np.random.default_rng(2), weight_bits=2)
+    x = net.conv("input", 9, Window((3, 3), padding=(1, 1, 1, 1)))
+    x = net.max_pool(x, Window((2, 2), (2, 2)))
+    net.conv(x, 12, Window((3, 3), padding=(1, 1, 1, 1)))
+    graph = net.graph("outside")
+    images = np.random.default_rng(3).normal(size=(2, 5, 6, 6)).astype(np.float32)
+    return graph, compile(graph, small_machine(feature_words=64, instruction_words=64)), images
+
+
+def test_with_external_memory(outside):
+    result = verify(*outside, silent)
+    result.check()
+    assert not result.exact and result.mismatches == 0 and len(result.outputs) == 2
+    assert [row.kept for row in result.rows] == [layer.kept for layer in outside[1].layers]
+    # The last layer ends with its last transfers, two instructions before the program.
+    assert 0 < result.rtl_cycles - sum(row.rtl_cycles for row in result.rows) < 10
+    assert result.rtl_cycles == pytest.approx(result.predicted, rel=0.05)
+
+
+def test_a_damaged_weight_in_external_memory(outside):
+    qgraph, program, images = outside
+    held = program.external.copy()
+    held[0] ^= 0b0101
+    result = verify(qgraph, dataclasses.replace(program, external=held), images, silent)
+    assert any(row.wrong["program"] for row in result.rows)
+    assert all(row.wrong["rtl"] == 0 for row in result.rows[:-1])

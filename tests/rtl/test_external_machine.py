@@ -7,8 +7,9 @@ import numpy as np
 from compiler.compile import compile
 from quant.graph import Window
 from quant.reference import run_reference
+from rtl.dma.registers import DMA_REGION, MarkRegister, mark_address
 from rtl.isa import Opcode, Waited, decode, encode
-from rtl.registers import Control, Error, Register, State
+from rtl.registers import REGION_SHIFT, Control, Error, Register, State
 from tests.external import small_machine
 from tests.random_networks import NetworkBuilder, random_codes
 from tests.rtl.external_bench import BASES, ExternalBench
@@ -17,7 +18,7 @@ ARCH = small_machine(patience=1 << 10, feature_words=64, instruction_words=64)
 
 
 def network():
-    """A convolution, a maximum that it is joined to, and another one, in several tiles each."""
+    """A convolution, a maximum, and another convolution, in several tiles each."""
     net = NetworkBuilder((5, 6, 6), np.random.default_rng(2), weight_bits=2)
     x = net.conv("input", 9, Window((3, 3), padding=(1, 1, 1, 1)))
     x = net.max_pool(x, Window((2, 2), (2, 2)))
@@ -36,6 +37,23 @@ def check(bench):
     assert kept
     for layer in kept:
         assert np.array_equal(bench.take(layer.output), EXPECTED[layer.name][0]), layer.name
+
+
+async def check_marks(ctx, bench):
+    """Those of all layers follow each other to the end; a layer that is joined has none."""
+    marked = [index for index, layer in enumerate(PROGRAM.layers) if layer.kept]
+    words = map(decode, PROGRAM.instructions.tolist())
+    assert marked == [word.fields["index"] for word in words if word.opcode is Opcode.MARK]
+    before = 0, 0
+    for index in marked:
+        cycles, waits = [
+            await bench.read(ctx, (DMA_REGION << REGION_SHIFT) + mark_address(index, register))
+            for register in MarkRegister
+        ]
+        assert cycles - before[0] > waits - before[1] > 0
+        before = cycles, waits
+    total = await bench.read(ctx, Register.CYCLES)
+    assert total - 2 * PROGRAM.architecture.memory.instruction_words < before[0] < total
 
 
 def changed(opcode, number=0, **fields):
@@ -67,6 +85,7 @@ def test_a_network_through_slow_ports():
         await bench.start(ctx)
         assert await bench.wait(ctx) == (State.HALTED, Error.NONE)
         assert await bench.read(ctx, Register.RUNS) == PROGRAM.layers[-1].runs_done
+        await check_marks(ctx, bench)
 
     bench.run(main)
     check(bench)

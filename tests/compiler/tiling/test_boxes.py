@@ -29,7 +29,10 @@ def random_box(source, layer, layout):
     if divisible(layer):
         block = int(source.integers(0, layout.blocks))
         blocks = int(source.integers(1, layout.blocks - block + 1))
-    return Box(row, rows, column, columns, block, blocks)
+    # An enlarged map is made in whole repetitions.
+    steps = (1, 1) if isinstance(layer, QUpsample) else source.integers(1, 3, 2).tolist()
+    rows, columns = (-(-n // step) for n, step in zip((rows, columns), steps))
+    return Box(row, rows, column, columns, block, blocks, *steps)
 
 
 def part(codes, layout, box):

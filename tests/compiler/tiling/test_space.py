@@ -31,6 +31,13 @@ def test_what_is_full_has_no_place():
     assert space.find(4, 5, 6) == 0
 
 
+def test_from_the_top_one_that_begins_lower_may_reach_higher():
+    space = Space(10)
+    space.take(Place(4, 6, 0, 2))
+    space.take(Place(5, 1, 2, 4))
+    assert space.find(3, 1, 3, top=True) == 1
+
+
 def test_who_had_the_words_before():
     space = Space(10)
     space.take(Place(0, 5, 0, 2, 1))

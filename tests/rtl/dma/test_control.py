@@ -8,12 +8,16 @@ from rtl.dma.control import DmaControl
 from rtl.dma.registers import (
     BUFFERS,
     DMA_REGION,
+    MARK_COUNT,
+    MARKS,
     BufferRegister,
     ChannelRegister,
+    MarkRegister,
     StatusBit,
     TransferError,
     TransferRegister,
     channel_address,
+    mark_address,
     start_word,
 )
 from rtl.dma.transfer import DmaConfig
@@ -44,6 +48,32 @@ async def read(ctx, dut, place, base=BASE):
         await ctx.tick()
     assert ctx.get(dut.bus.read_valid)
     return ctx.get(dut.bus.read_data)
+
+
+def test_marks():
+    """They can be read, and a write to their place changes no buffer."""
+    dut = DmaControl(config())
+    noted = {0: (5, 3), 1: (0xFFFF_FFFF, 7), MARK_COUNT - 1: (0x1234_5678, 0x9ABC_DEF0)}
+
+    async def testbench(ctx):
+        await write(ctx, dut, BUFFERS + BufferRegister.BASE, 0x1000)
+        for index, (cycles, waits) in noted.items():
+            ctx.set(dut.mark.p.index, index)
+            ctx.set(dut.mark.p.noted.cycles, cycles)
+            ctx.set(dut.mark.p.noted.waits, waits)
+            ctx.set(dut.mark.valid, 1)
+            await ctx.tick()
+        ctx.set(dut.mark.valid, 0)
+        await write(ctx, dut, MARKS + BUFFERS + BufferRegister.BASE, 0x2000)
+        for index, pair in noted.items():
+            for register in MarkRegister:
+                assert await read(ctx, dut, mark_address(index, register)) == pair[register]
+        assert await read(ctx, dut, MARKS, base=Region.FEATURES << REGION_SHIFT) == 0
+        ctx.set(dut.index_0, 0)
+        await ctx.tick().repeat(2)
+        assert ctx.get(dut.base_0) == 0x1000 >> dut.config.axi.beat_shift
+
+    Bench(dut).run(testbench)
 
 
 def test_buffers():
