@@ -156,14 +156,14 @@ def narrow(name: str, images: int | None = None, **options) -> QuantizedGraph:
 
 def whole(name: str, progress: Report) -> Values:
     """All figures of a network."""
-    steps = 6
+    steps = 7
     progress(0, steps, "float")
     own = network(name)
     values: Values = {f"{name}.float": own.top1(own.exact)}
     sizes = {}
     for index, width in enumerate((8, 16, 32)):
         progress(index + 1, steps, f"{width} bits")
-        qgraph = narrow(name) if width == 8 else quantized(name, f"int{width}")
+        qgraph = quantized(name, f"int{width}")
         sizes[width] = model_bytes(qgraph)
         outputs = predict(qgraph, own.x if width in WIDTHS else own.x[:SOME])
         key = f"{name}.w{width}"
@@ -171,10 +171,14 @@ def whole(name: str, progress: Report) -> Values:
     values[f"{name}.w8.bytes"] = sizes[8]
     values |= {f"{name}.w8.of{width}": sizes[8] / sizes[width] for width in (16, 32)}
     progress(4, steps, "8 bits, stochastic")
-    outputs = predict(narrow(name, rounding="stochastic"), own.x)
+    outputs = predict(quantized(name, "int8", rounding="stochastic"), own.x)
     values[f"{name}.w8.stochastic.loss"] = own.loss(outputs)
-    progress(5, steps, "8 and 16 bits")
-    qgraph = narrow(name, widths=choose_widths(*scaled(name), MIXED_ERROR, "mse"))
+    progress(5, steps, "8 bits, equalized")
+    outputs = predict(narrow(name), own.x)
+    values[f"{name}.equalized.loss"] = own.loss(outputs)
+    values[f"{name}.equalized.error"] = own.error(outputs)
+    progress(6, steps, "8 and 16 bits")
+    qgraph = narrow(name, widths=choose_widths(*scaled(name), MIXED_ERROR, radix="mse"))
     outputs = predict(qgraph, own.x)
     values |= {
         f"{name}.mixed.loss": own.loss(outputs),
@@ -211,8 +215,7 @@ def sample(progress: Report) -> Values:
         own = network(name, FEW)
         for part, width in enumerate((8, 16, 32)):
             progress(3 * index + part, 6, f"{name}, {width} bits")
-            qgraph = narrow(name, FEW) if width == 8 else quantized(name, f"int{width}", FEW)
-            outputs = predict(qgraph, own.x)
+            outputs = predict(quantized(name, f"int{width}", FEW), own.x)
             values[f"sample.{name}.w{width}.error"] = own.error(outputs)
     return values
 
@@ -244,12 +247,16 @@ def figures(name: str) -> list[Figure]:
             ".2g",
         )
     add("w8.stochastic.loss", "", free, "points below float, 8 bits, stochastic rounding", ".2f")
-    add("mixed.loss", "<= 0.3", at_most(0.3), f"points below float, 8 and 16 bits, {test}", ".2f")
+    what = "8 bits, equalized"
+    add("equalized.loss", "<= 0.3", at_most(0.3), f"points below float, {what}, {test}", ".2f")
+    add("equalized.error", "< 0.02", at_most(0.02), f"relative error of the outputs, {what}", ".2g")
+    what = "8 and 16 bits, equalized"
+    add("mixed.loss", "<= 0.3", at_most(0.3), f"points below float, {what}, {test}", ".2f")
     add(
         "mixed.error",
         "< 0.02",
         at_most(0.02),
-        "relative error of the outputs, 8 and 16 bits",
+        f"relative error of the outputs, {what}",
         ".2g",
     )
     add("mixed.narrow", "", free, "share of multiply-accumulates at 8 bits, mixed", ".3f")
