@@ -19,6 +19,7 @@ from nomul.output import Report
 from quant.calibrate import Observations, observe
 from quant.datasets import Dataset, calibration_images, cifar10_jpeg, mnist
 from quant.dynamic import choose_widths
+from quant.equalize import equalize
 from quant.errors import NoMulError
 from quant.floating import run_float
 from quant.graph import Graph
@@ -27,6 +28,7 @@ from quant.networks import IMAGENET, Preprocessing, pretrained
 from quant.quantize import quantize
 from quant.quantized import QConv, QuantizedGraph
 from quant.reference import predict
+from quant.schemes import find_scheme
 from quant.sizes import model_bytes
 from quant.training.trained import load_trained
 from quant.widths import layer_width
@@ -41,6 +43,8 @@ SOME = 1000  # images at 32 bits, where sums take several products each
 WIDTHS = {8: (0.3, 0.02), 16: (0.05, 0.01)}
 """Points that may be lost, and relative error of the outputs, by width."""
 
+TAIL_METHODS = {"minmax": "min-max", "kl": "kl", "mse": "mse"}
+
 PAPER = {"w8.loss": "2", "w8.of16": "about 0.5", "w8.error": "< 0.01"}
 """Zhu et al., on other networks."""
 
@@ -52,6 +56,8 @@ class Network:
     Parameters
     ----------
     graph : Graph
+    calibration : float32 (images, channels, rows, columns)
+        Training images.
     observed : Observations
     x : float32 (images, channels, rows, columns)
         Test images in a mixed order.
@@ -61,6 +67,7 @@ class Network:
     """
 
     graph: Graph
+    calibration: np.ndarray
     observed: Observations
     x: np.ndarray
     labels: np.ndarray
@@ -119,9 +126,18 @@ def network(name: str, images: int | None = None) -> Network:
     chosen = np.random.default_rng(0).permutation(len(data.test_labels))[:images]
     x = preprocessing(data.test_images[chosen])
     count = CALIBRATION_IMAGES if images is None else 2 * FEW
-    observed = observe(graph, preprocessing(calibration_images(data, count)))
+    calibration = preprocessing(calibration_images(data, count))
+    observed = observe(graph, calibration)
     exact = run_float(graph, x, keep=[graph.output])[graph.output].reshape(len(x), -1)
-    return Network(graph, observed, x, data.test_labels[chosen], exact)
+    return Network(graph, calibration, observed, x, data.test_labels[chosen], exact)
+
+
+@cache
+def scaled(name: str, images: int | None = None) -> tuple[Graph, Observations]:
+    """The network with tensors that fill codes of 8 bits, and what calibration showed of it."""
+    own = network(name, images)
+    graph = equalize(own.graph, own.observed, find_scheme("int8"))
+    return graph, observe(graph, own.calibration)
 
 
 def quantized(name: str, scheme: str, images: int | None = None, **options) -> QuantizedGraph:
@@ -130,9 +146,17 @@ def quantized(name: str, scheme: str, images: int | None = None, **options) -> Q
     return quantize(own.graph, own.observed, scheme, **{"calibration": "kl", **options})
 
 
+def narrow(name: str, images: int | None = None, **options) -> QuantizedGraph:
+    """A network of 8 bits, scaled to them, its radix points by KL divergence, then squared error.
+
+    Widths of single tensors and other roundings by ``options``.
+    """
+    return quantize(*scaled(name, images), "int8", "kl", radix="mse", **options)
+
+
 def whole(name: str, progress: Report) -> Values:
     """All figures of a network."""
-    steps = 6
+    steps = 7
     progress(0, steps, "float")
     own = network(name)
     values: Values = {f"{name}.float": own.top1(own.exact)}
@@ -149,8 +173,12 @@ def whole(name: str, progress: Report) -> Values:
     progress(4, steps, "8 bits, stochastic")
     outputs = predict(quantized(name, "int8", rounding="stochastic"), own.x)
     values[f"{name}.w8.stochastic.loss"] = own.loss(outputs)
-    progress(5, steps, "8 and 16 bits")
-    qgraph = quantized(name, "int8", widths=choose_widths(own.graph, own.observed, MIXED_ERROR))
+    progress(5, steps, "8 bits, equalized")
+    outputs = predict(narrow(name), own.x)
+    values[f"{name}.equalized.loss"] = own.loss(outputs)
+    values[f"{name}.equalized.error"] = own.error(outputs)
+    progress(6, steps, "8 and 16 bits")
+    qgraph = narrow(name, widths=choose_widths(*scaled(name), MIXED_ERROR, radix="mse"))
     outputs = predict(qgraph, own.x)
     values |= {
         f"{name}.mixed.loss": own.loss(outputs),
@@ -168,12 +196,12 @@ def narrow_share(qgraph: QuantizedGraph) -> float:
 
 
 def tails(progress: Report) -> Values:
-    """A network with heavy-tailed activations, calibrated by KL divergence and by its largest."""
-    progress(0, 3, "float")
+    """A network with heavy-tailed activations, calibrated by its largest, by KL, by its error."""
+    progress(0, 4, "float")
     own = network("mobilenet")
     values: Values = {"tails.float": own.top1(own.exact)}
-    for index, (key, calibration) in enumerate((("minmax", "min-max"), ("kl", "kl"))):
-        progress(index + 1, 3, calibration)
+    for index, (key, calibration) in enumerate(TAIL_METHODS.items()):
+        progress(index + 1, 4, calibration)
         outputs = predict(quantized("mobilenet", "int8a4", calibration=calibration), own.x)
         values[f"tails.{key}"] = own.top1(outputs)
     values["tails.gain"] = values["tails.kl"] - values["tails.minmax"]
@@ -219,12 +247,16 @@ def figures(name: str) -> list[Figure]:
             ".2g",
         )
     add("w8.stochastic.loss", "", free, "points below float, 8 bits, stochastic rounding", ".2f")
-    add("mixed.loss", "<= 0.3", at_most(0.3), f"points below float, 8 and 16 bits, {test}", ".2f")
+    what = "8 bits, equalized"
+    add("equalized.loss", "<= 0.3", at_most(0.3), f"points below float, {what}, {test}", ".2f")
+    add("equalized.error", "< 0.02", at_most(0.02), f"relative error of the outputs, {what}", ".2g")
+    what = "8 and 16 bits, equalized"
+    add("mixed.loss", "<= 0.3", at_most(0.3), f"points below float, {what}, {test}", ".2f")
     add(
         "mixed.error",
         "< 0.02",
         at_most(0.02),
-        "relative error of the outputs, 8 and 16 bits",
+        f"relative error of the outputs, {what}",
         ".2g",
     )
     add("mixed.narrow", "", free, "share of multiply-accumulates at 8 bits, mixed", ".3f")
@@ -244,6 +276,7 @@ MULTIWIDTH_ACCURACY = Benchmark(
         Figure("tails.float", "", free, f"top-1, float, {TAILS}", form=".2f"),
         Figure("tails.minmax", "", free, f"top-1, min-max, {TAILS}", form=".2f"),
         Figure("tails.kl", "", free, f"top-1, KL, {TAILS}", form=".2f"),
+        Figure("tails.mse", "", free, f"top-1, squared error, {TAILS}", form=".2f"),
         Figure("tails.gain", ">= 5", at_least(5), f"points of KL above min-max, {TAILS}"),
         *(
             Figure(

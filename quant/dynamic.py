@@ -18,6 +18,7 @@ from quant.formats import FormatPlan
 from quant.fusion import Step
 from quant.graph import Conv, Graph
 from quant.mixed import WEIGHT, MixedScheme
+from quant.radix import find_search
 from quant.rounded import Finish, rounded, walk
 from quant.schemes import find_scheme
 
@@ -51,6 +52,7 @@ def choose_widths(
     error: float,
     calibration: str = "kl",
     progress: Progress | None = None,
+    radix: str | None = None,
 ) -> dict[str, int]:
     """Widths by tensor, 8 or 16, for :class:`~quant.mixed.MixedScheme`.
 
@@ -63,8 +65,9 @@ def choose_widths(
     observed : Observations
     error : float
         ``||found - exact|| / ||exact||`` of the outputs, what activations may add to it.
-    calibration : str
-        As of :func:`quant.quantize.quantize`.
+    calibration, radix : str
+        As of :func:`quant.quantize.quantize`, with which the network is then quantized: the steps
+        that tensors stand between hang on them.
     progress : function (done, total, label), optional
 
     Errors: :class:`NoMulError` for an error that is not above 0.
@@ -72,6 +75,8 @@ def choose_widths(
     if not error > 0:
         raise NoMulError(f"an error of {error} asks for exact outputs; give more than 0")
     plan = FormatPlan(graph, observed, find_method(calibration), MixedScheme(find_scheme("int8")))
+    if radix is not None:
+        plan = find_search(radix)(plan, progress)
     noise = errors_alone(plan, progress)
     works = [work_of(plan, step) for step in plan.steps]
     wide: set[str] = set()

@@ -163,7 +163,7 @@ def command(
             observed = observe(graph, batch.x, progress)
         if widths == AUTO:
             limit = ERROR if error is None else error
-            chosen = choose_widths(graph, observed, limit, calibration, progress)
+            chosen = choose_widths(graph, observed, limit, calibration, progress, radix)
         qgraph = quantize(
             graph,
             observed,

@@ -72,3 +72,15 @@ def test_the_error_that_is_left_is_as_asked_for():
 def test_an_error_of_nothing_is_refused():
     with pytest.raises(NoMulError, match="an error of 0 asks for exact outputs; give more than 0"):
         choose_widths(GRAPH, OBSERVED, 0)
+
+
+@pytest.mark.parametrize("radix", ["mse", "kl", "accuracy"])
+def test_widths_are_for_the_radix_points_that_the_network_gets(radix):
+    """Errors are those of the searched points, and the tensors are known to the quantizer."""
+    widths = choose_widths(GRAPH, OBSERVED, 1e-9, "min-max", radix=radix)
+    assert 16 in widths.values()
+    qgraph = quantize(GRAPH, OBSERVED, "int8", "min-max", radix=radix, widths=widths)
+    assert qgraph.format_of(GRAPH.output).bits == 16
+    # A range of one octave less or more than min-max's makes others wide.
+    half = 0.5 * sum(errors_alone(PLAN, None).values()) ** 0.5
+    assert choose_widths(GRAPH, OBSERVED, half, "kl", radix=radix).keys() == widths.keys()
