@@ -13,8 +13,8 @@ from compiler.settings import encode_fields
 from compiler.split import (
     first_keys,
     pack_split_parameters,
-    run_view,
-    sub_words,
+    run_output,
+    run_width,
     walk_of,
     width_code,
 )
@@ -55,14 +55,12 @@ class Place:
     residual: PlacedTensor | None
 
     @classmethod
-    def of(cls, emitter: Emitter, layer: QLayer, weights: np.ndarray | None = None) -> "Place":
+    def of(cls, emitter: Emitter, layer: QLayer) -> "Place":
         """The layer at the narrowest width that holds its codes and weights."""
         source, output = emitter.tensors[layer.inputs[0]], emitter.tensors[layer.name]
         residual = emitter.tensors[layer.inputs[1]] if len(layer.inputs) > 1 else None
-        widths = [width_code(t.format.bits) for t in (source, output, residual) if t is not None]
-        if weights is not None:
-            widths.append(weight_width(layer.name, weights))
-        return cls(emitter, layer, max(widths), source, output, residual)
+        tensors = [tensor for tensor in (source, output, residual) if tensor is not None]
+        return cls(emitter, layer, run_width(layer, tensors), source, output, residual)
 
     def ratio(self, tensor: PlacedTensor) -> int:
         """Blocks of the run that a word of a tensor holds."""
@@ -73,12 +71,9 @@ class Place:
 
         ``sources`` are read block by block, as the residual is.
         """
-        lanes = self.emitter.architecture.lanes
-        used = run_view(self.output, lanes, self.width).layout
-        needed = int(used.used.max()) // used.lanes + 1
         residual = () if self.residual is None else (self.residual,)
-        ratios = [self.ratio(tensor) for tensor in (self.output, *residual, *sources)]
-        return run_view(self.output, lanes, self.width, sub_words(needed, ratios))
+        lanes = self.emitter.architecture.lanes
+        return run_output(self.output, lanes, self.width, (*residual, *sources))
 
     def outputs(self, tile: Tile, output: PlacedTensor, residual: PlacedTensor | None) -> None:
         """Set up members, output and residual."""
@@ -161,15 +156,6 @@ class Place:
                 )
 
 
-def weight_width(name: str, weights: np.ndarray) -> int:
-    """The narrowest width whose signed codes hold all weights. Errors: :class:`NoMulError`."""
-    low, high = int(weights.min(initial=0)), int(weights.max(initial=0))
-    bits = max(high.bit_length(), (-low - 1).bit_length() if low else 0) + 1
-    if bits > 32:
-        raise NoMulError(f"layer {name}: weights of {bits} bits, a field has 32; quantize it again")
-    return width_code(bits)
-
-
 def lower_split(emitter: Emitter, layer: QLayer, mapper: Mapper) -> None:
     """Emit the runs of a layer; those of a convolution are the mapper's.
 
@@ -184,7 +170,7 @@ def lower_split(emitter: Emitter, layer: QLayer, mapper: Mapper) -> None:
 def convolution(emitter: Emitter, layer: QConv, mapper: Mapper) -> None:
     """On the engine: weights, parameters, and a run for each tile."""
     architecture = emitter.architecture
-    place = Place.of(emitter, layer, layer.weight)
+    place = Place.of(emitter, layer)
     view, residual = place.view(), place.residual
     offset = int(layer.shift[0]) - int(layer.residual_shift[0]) if residual is not None else 0
     # The accumulators hold the sums without their bias, which is as wide as they.

@@ -10,10 +10,12 @@ from compiler.layout import UNUSED, Layout, Layouts
 from compiler.nest import Level, Walk
 from compiler.tensor import PlacedTensor
 from compiler.tiles import Tile
+from quant.errors import NoMulError
 from quant.numbers import Format
+from quant.quantized import QConv, QLayer
 from quant.stochastic import CHANNEL_STEP, NOISE_BITS
 from rtl.packing import pack, unpack
-from rtl.split.parts import PARTS, Width, part_count, places, sum_bits, width_bits
+from rtl.split.parts import FIELD, PARTS, Width, part_count, places, sum_bits, width_bits
 from rtl.split.requantize import SHIFT_BITS, field_parameters
 
 __all__ = [
@@ -21,7 +23,9 @@ __all__ = [
     "first_keys",
     "pack_split_parameters",
     "packed_layout",
+    "run_output",
     "run_view",
+    "run_width",
     "sub_words",
     "unpack_split_parameters",
     "walk_of",
@@ -111,6 +115,38 @@ def run_view(
     if blocks is not None:
         layout = Layout(layout.lanes, layout.slots[: blocks * layout.lanes])
     return dataclasses.replace(tensor, layout=layout)
+
+
+def run_width(layer: QLayer, tensors: Sequence[PlacedTensor]) -> int:
+    """The narrowest width that holds a layer's tensors, and its weights where it has some.
+
+    Errors: :class:`NoMulError` for weights of more than 32 bits.
+    """
+    widths = [width_code(tensor.format.bits) for tensor in tensors]
+    if isinstance(layer, QConv):
+        low, high = int(layer.weight.min(initial=0)), int(layer.weight.max(initial=0))
+        bits = max(high.bit_length(), (-low - 1).bit_length() if low else 0) + 1
+        if bits > FIELD:
+            raise NoMulError(
+                f"layer {layer.name}: weights of {bits} bits, a field has {FIELD}; quantize it "
+                f"again"
+            )
+        widths.append(width_code(bits))
+    return max(widths)
+
+
+def run_output(
+    output: PlacedTensor, fields: int, width: int, others: Sequence[PlacedTensor]
+) -> PlacedTensor:
+    """The output of a run of ``width`` in the run's blocks, as many as are needed.
+
+    ``others`` are read block by block, as a residual is.
+    """
+    lanes = fields * part_count(width)
+    used = run_view(output, fields, width).layout
+    needed = int(used.used.max()) // used.lanes + 1
+    ratios = [tensor.layout.lanes // lanes for tensor in (output, *others)]
+    return run_view(output, fields, width, sub_words(needed, ratios))
 
 
 def first_keys(layout: Layout) -> np.ndarray:

@@ -27,6 +27,7 @@ __all__ = [
     "mse",
     "observe",
     "percentile",
+    "rounding_error",
     "squared_error",
 ]
 
@@ -167,13 +168,18 @@ def mse(histogram: Histogram, bits: int) -> int:
 
 
 def squared_error(histogram: Histogram, fmt: Format) -> float:
-    """Sum of squared errors of a tensor's codes.
+    """Sum of squared errors of a tensor's codes, in units of the histogram's bins.
 
     Values are taken as spread evenly within their bin of the histogram.
     """
-    sides = ((histogram.positive, fmt.high), (histogram.negative, -fmt.low))
+    return rounding_error(histogram, fmt.step, fmt.low, fmt.high)
+
+
+def rounding_error(histogram: Histogram, step: float, low: int, high: int) -> float:
+    """The same for codes ``low .. high`` of any step."""
+    sides = ((histogram.positive, high), (histogram.negative, -low))
     return sum(
-        float(counts @ np.diff(_error_integral(histogram.edges, fmt.step, largest)))
+        float(counts @ np.diff(_error_integral(histogram.edges, step, largest)))
         for counts, largest in sides
         if counts.any()
     )

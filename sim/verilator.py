@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from functools import lru_cache
+from itertools import groupby
 from pathlib import Path
 from platform import machine, processor
 
@@ -55,6 +56,8 @@ _COMPILER_FLAGS = (
     "-DVM_TIMING=0",
     "-DVL_TIME_CONTEXT",
 )
+_ENTRY = re.compile(r"^    (\S+)\[(\d+)\] = (\S+);$")
+_BLOCK = re.compile(r"(?:^    \S+\[\d+\] = \S+;\n)+", re.MULTILINE)
 _DECLARATION = re.compile(r"VL_(IN|OUT)(?:8|16|64|W)?\(&(\w+),(\d+),0(?:,\d+)?\);")
 
 
@@ -109,7 +112,7 @@ def build_library(verilog: str, name: str, cache: Cache, progress: Progress) -> 
         If a tool is missing, the C++ compiler fails or the cache cannot be written.
     """
     compiler, verilator = find_compiler(), find_verilator()
-    verilog = shared_code(verilog)
+    verilog = shared_code(looped_contents(verilog))
     key = digest(verilog, name, toolchain_key(compiler, verilator))
 
     def build(folder: Path) -> None:
@@ -162,6 +165,30 @@ def shared_code(verilog: str) -> str:
         return header[0] + ("\n  /*verilator no_inline_module*/" if several else "")
 
     return re.sub(r"^module (\S+) ?\([^;]*\);", marked, verilog, flags=re.MULTILINE)
+
+
+def looped_contents(verilog: str) -> str:
+    """Verilog whose memories get equal neighbouring first contents by a loop.
+
+    Yosys writes one assignment a word, of which Verilator makes one function: for the 80,000 words
+    of a weight memory that takes a C++ compiler half an hour.
+    """
+
+    def same(line: str) -> tuple[str, str]:
+        memory, _, value = _ENTRY.match(line).groups()  # type: ignore[union-attr]
+        return memory, value
+
+    def looped(block: re.Match) -> str:
+        result: list[str] = []
+        for (memory, value), run in groupby(block[0].splitlines(), same):
+            # Addresses follow one another.
+            lines = list(run)
+            first = int(_ENTRY.match(lines[0])[2])  # type: ignore[index]
+            loop = f"    for (int i = {first}; i < {first + len(lines)}; i = i + 1)"
+            result += [f"{loop} {memory}[i] = {value};"] if len(lines) > 1 else lines
+        return "\n".join(result) + "\n"
+
+    return _BLOCK.sub(looped, verilog)
 
 
 def _verilate(verilog: str, name: str, verilator: Verilator, folder: Path) -> list[str]:

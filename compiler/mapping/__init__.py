@@ -182,6 +182,8 @@ class Way:
         Whether windows come from line buffers, which then hold a row of the sweep.
     skip_rows, skip_columns : int
         By how much a sweep is larger than the output.
+    parts : int
+        How often all steps are gone through, for codes of one word that are taken apart.
     """
 
     steps: int
@@ -192,6 +194,12 @@ class Way:
     lines: bool = False
     skip_rows: int = 0
     skip_columns: int = 0
+    parts: int = 1
+
+    @property
+    def tiles(self) -> int:
+        """Tiles of weights of a pass."""
+        return self.parts * (1 if self.kept else self.steps)
 
 
 @cache

@@ -9,17 +9,17 @@ its own.
 """
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
-from compiler.mapping import Convolution, EngineRun, Mapping, Timing
+from compiler.mapping import Convolution, EngineRun, Mapping, Timing, Way
 from compiler.mapping.flat import flattened
 from compiler.mapping.gemm import Plan, tile_timing
 from compiler.mapping.reading import InputBlocks, Reading, readings
 from compiler.mapping.segments import Segment
-from compiler.mapping.weights import Coding, block_tiles
+from compiler.mapping.weights import Coding, blank_image, block_tiles
 from compiler.nest import Level, Vector, Walk
 from compiler.rewrite import unfolding_of
 from compiler.settings import Run
@@ -29,7 +29,7 @@ from rtl.architecture import Architecture
 from rtl.engines.multiwidth import Multiwidth, MultiwidthConfig
 from rtl.split.parts import FIELD, fields_of
 
-__all__ = ["map_convolution", "timing", "unfolding_of"]
+__all__ = ["count_passes", "map_convolution", "outline", "timing", "unfolding_of", "ways"]
 
 INNER = 3
 """Levels of the nest that are always there: columns, rows, parts."""
@@ -48,6 +48,44 @@ class PartsPlan(Plan):
 
 def map_convolution(architecture: Architecture, convolution: Convolution) -> Mapping:
     """See :mod:`compiler.mapping`."""
+    return map_with(weight_words, architecture, convolution)
+
+
+def outline(architecture: Architecture, convolution: Convolution, passes: int) -> Mapping:
+    """See :mod:`compiler.mapping`. Errors: ValueError for more than one pass."""
+    if passes != 1:
+        raise ValueError(f"{passes} passes: weights are multiplied by in one")
+    return map_with(blank_words, architecture, convolution)
+
+
+def count_passes(architecture: Architecture, name: str, weights: np.ndarray) -> int:
+    """See :mod:`compiler.mapping`: weights are multiplied by as they are."""
+    return 1
+
+
+def ways(config: MultiwidthConfig, convolution: Convolution, uniform: bool) -> list[Way]:
+    """See :mod:`compiler.mapping`."""
+    convolution = flattened(convolution)
+    parts = input_parts(convolution, config.lanes)
+    return [
+        Way(
+            plain.steps,
+            uniform and may_keep(convolution, plain, parts),
+            1,
+            1,
+            config.ready,
+            parts=parts,
+        )
+        for plain in readings(convolution, InputBlocks.of(convolution), 1)
+    ]
+
+
+def map_with(
+    encode: Callable[[int, Plan, int], np.ndarray],
+    architecture: Architecture,
+    convolution: Convolution,
+) -> Mapping:
+    """A mapping with the weight image ``encode(fields, plan, parts)``."""
     config: MultiwidthConfig = architecture.engine_config
     convolution = flattened(convolution)
     accumulators = architecture.memory.accumulator_words
@@ -60,7 +98,7 @@ def map_convolution(architecture: Architecture, convolution: Convolution) -> Map
         input=convolution.input,
         output=convolution.output,
         residual=convolution.residual,
-        weights=weight_words(config.lanes, plan, parts),
+        weights=encode(config.lanes, plan, parts),
         correction=np.zeros((convolution.output.layout.blocks, plan_lanes(plan)), np.int64),
         runs=tuple(engine_run(config, plan, *box) for box in plan.boxes(accumulators)),
     )
@@ -88,14 +126,19 @@ def plans(convolution: Convolution, parts: int, accumulators: int) -> Iterator[P
     whole = Coding([0], None, 0, np.asarray, np.zeros_like, FIELD)
     segment = Segment(0, convolution.output.layout.blocks, whole)
     for plain in readings(convolution, reads, 1):
-        # A tile that serves all steps needs their loops within that of the parts.
-        loops = sum(count > 1 for count in (height, width, *(x.count for x in plain.levels)))
-        kept = uniform and plain.alike and (parts == 1 or loops < INNER)
+        kept = uniform and may_keep(convolution, plain, parts)
         reading = in_parts(plain, parts)
         plan = PartsPlan(convolution, reads, reading, segment, kept, 1, 1, 1)
         limit = plan.limit if plan.rounds == 1 else min(plan.limit, accumulators)
         for rows in range(1, max(1, min(height, limit // width)) + 1):
             yield dataclasses.replace(plan, rows=rows)
+
+
+def may_keep(convolution: Convolution, plain: Reading, parts: int) -> bool:
+    """Whether a tile can serve all steps: their loops must then be within that of the parts."""
+    _, height, width = convolution.output.shape
+    loops = sum(count > 1 for count in (height, width, *(x.count for x in plain.levels)))
+    return plain.alike and (parts == 1 or loops < INNER)
 
 
 def in_parts(plain: Reading, parts: int) -> Reading:
@@ -135,6 +178,12 @@ def weight_words(fields: int, plan: Plan, parts: int) -> np.ndarray:
         tiles = tiles.transpose(0, 4, 1, 3, 2)[:, :parts]
         words.append(fields_of(tiles.reshape(-1, fields * each_out), width))
     return np.concatenate(words).astype(np.uint32)
+
+
+def blank_words(fields: int, plan: Plan, parts: int) -> np.ndarray:
+    """An image as :func:`weight_words` makes it, of zeros that take no memory."""
+    steps = parts if plan.kept else plan.reading.steps
+    return blank_image(plan.convolution.output.layout.blocks * steps * fields)
 
 
 def engine_run(config: MultiwidthConfig, plan: Plan, tile: Tile, parts: int) -> EngineRun:

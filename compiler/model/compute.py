@@ -93,7 +93,7 @@ def engine_cycles(
         rows, line = -(-rows * columns // way.pixels), np.ones_like(line)
     repeats = way.steps if way.kept else 1
     limit = LARGEST_COUNT // repeats
-    rounds = passes * way.steps
+    rounds = passes * way.parts * way.steps
     most = np.where(rounds > 1, np.minimum(limit, accumulators), limit)
     # Rows longer than the accumulators are cut; else a part has whole rows.
     cuts = -(-line // most)
@@ -143,7 +143,7 @@ def runs_cycles(
     across = words + way.skip_columns
     vectors = (high + way.skip_rows) * across * repeats
     lead = way.skip_rows * across + way.skip_columns if way.lines else vectors - positions
-    tiles = passes * (1 if way.kept else way.steps)
+    tiles = passes * way.tiles
     tile = np.maximum(vectors, load + SWAP)
     drain = members * positions
     full = np.maximum(tile, drain - members * engine.room(queue_words))

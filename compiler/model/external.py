@@ -149,12 +149,12 @@ class Tiled:
     loads: np.ndarray
 
 
-def demand(work: Work, way: Way, lanes: int, segments: Sequence[Segment]) -> tuple[int, float]:
+def demand(work: Work, way: Way, segments: Sequence[Segment]) -> tuple[int, float]:
     """Groups of output blocks of a layer, and the mean passes of one.
 
     Each segment begins with a group of its own.
     """
-    groups = [-(-segment.channels // (lanes * way.split)) for segment in segments]
+    groups = [-(-segment.channels // (work.lanes * way.split)) for segment in segments]
     passes = sum(n * segment.passes for n, segment in zip(groups, segments))
     return sum(groups), passes / sum(groups)
 
@@ -214,7 +214,7 @@ def candidate(
     """All tiles of one way: ``[Q, J]`` or ``[J]`` of every tile."""
     height, width, blocks = work.output
     split = 1 if way is None else way.split
-    total, passes = (blocks, 0.0) if way is None else demand(work, way, engine.lanes, segments)
+    total, passes = (blocks, 0.0) if way is None else demand(work, way, segments)
     rows, columns, groups = tiles(height, width, total, external.ahead)
     downs, acrosses, counts = -(-height // rows), -(-width // columns), -(-total // groups)
     spots = downs * acrosses
@@ -231,7 +231,7 @@ def candidate(
             engine, work, way, passes, groups, rows, columns, accumulators, queue
         )
         block = engine.lanes * split
-        weights = groups * (block * passes * (1 if way.kept else way.steps))
+        weights = groups * (block * passes * way.tiles)
         words = rows * -(-columns // way.pixels)
         streams = (words <= accumulators) & (words * way.steps <= LARGEST_COUNT)
         streams = streams & (not external.ahead)

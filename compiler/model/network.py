@@ -118,16 +118,12 @@ class NetworkModel:
         for work, segments, where in self.distinct(architecture):
             if work.ways:
                 words = (
-                    groups
-                    * way.split
-                    * architecture.lanes
-                    * passes
-                    * (1 if way.kept else way.steps)
+                    groups * way.split * architecture.lanes * passes * way.tiles
                     for way in work.ways
-                    for groups, passes in (demand(work, way, architecture.lanes, segments),)
+                    for groups, passes in (demand(work, way, segments),)
                 )
                 weights += len(where) * int(np.ceil(min(words)))
-                parameters += len(where) * -(-work.channels // architecture.lanes)
+                parameters += len(where) * -(-work.channels // work.lanes)
         return Needs(self.feature_words[key], weights, parameters + len(prepared.steps))
 
     def on_chip(self, architecture: Architecture, grid: Grid) -> np.ndarray:
@@ -187,7 +183,7 @@ def resident(engine: Engine, work: Work, segments: tuple[Segment, ...], grid: Gr
         return np.full(grid.shape[0], float(bypass_cycles(engine, work, rows, columns, blocks)))
     ways = []
     for way in work.ways:
-        groups, passes = demand(work, way, engine.lanes, segments)
+        groups, passes = demand(work, way, segments)
         ways.append(
             engine_cycles(
                 *(engine, work, way, passes, groups, rows, columns),

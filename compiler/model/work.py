@@ -12,6 +12,7 @@ from compiler import mapping
 from compiler.front import prepare_for
 from compiler.mapping import Convolution, Way
 from compiler.prepare import Prepared
+from compiler.split import run_output, run_width
 from compiler.tensor import PlacedTensor
 from quant.graph import Window
 from quant.quantized import QAvgPool, QConv, QLayer, QMaxPool, QuantizedGraph
@@ -30,6 +31,8 @@ class Work:
         The graph's layer that it belongs to.
     channels : int
         Of the output.
+    lanes : int
+        Channels of a block of the output.
     output, input : (rows, columns, blocks)
         As they stand in memory.
     window : Window
@@ -47,6 +50,7 @@ class Work:
 
     owner: str
     channels: int
+    lanes: int
     output: tuple[int, int, int]
     input: tuple[int, int, int]
     window: Window
@@ -69,8 +73,8 @@ class Work:
         So a stride is none along an axis on which windows are one wide.
         """
         window = self.window
-        strides = tuple(1 if k == 1 else s for k, s in zip(window.kernel, window.stride))
-        return replace(self, window=replace(window, stride=strides))
+        down, across = (1 if k == 1 else s for k, s in zip(window.kernel, window.stride))
+        return replace(self, window=replace(window, stride=(down, across)))
 
     @cached_property
     def shape(self) -> "Work":
@@ -107,10 +111,11 @@ def workload(graph: QuantizedGraph, architecture: Architecture) -> Workload:
     def ways(task: Convolution) -> list[Way]:
         return engine.ways(architecture.engine_config, task, task.name in pools)
 
+    fields = architecture.lanes if architecture.splits else 0
     works = []
     for step in prepared.steps:
         owner = graph.layers[step.owner].name
-        works.append(work_of(step.layer, owner, prepared, macs.get(owner, 0), ways))
+        works.append(work_of(step.layer, owner, prepared, macs.get(owner, 0), ways, fields))
     return Workload(tuple(works), prepared)
 
 
@@ -120,11 +125,16 @@ def work_of(
     prepared: Prepared,
     macs: int,
     ways: Callable[[Convolution], list[Way]],
+    fields: int,
 ) -> Work:
-    """A step; ``ways`` is the engine's mapping's."""
+    """A step; ``ways`` is the engine's mapping's, ``fields`` those of words whose codes split."""
     source, output, *residual = (
         placed(prepared, name) for name in (layer.inputs[0], layer.name, *layer.inputs[1:])
     )
+    if fields:
+        width = run_width(layer, [source, output, *residual])
+        others = residual if isinstance(layer, QConv) else [*residual, source]
+        output = run_output(output, fields, width, others)
     window, follows = Window(), True
     found: tuple[Way, ...] = ()
     if isinstance(layer, QConv):
@@ -139,6 +149,7 @@ def work_of(
     return Work(
         owner=owner,
         channels=layer.shape[0],
+        lanes=output.layout.lanes,
         output=(*layer.shape[1:], output.layout.blocks),
         input=(*source.stored[1:], source.layout.blocks),
         window=window,

@@ -195,8 +195,8 @@ class Planner:
         count = -(-height // rows) * -(-width // columns)
         best = None
         for way in work.ways:
-            groups, passes = demand(work, way, engine.lanes, segments)
-            weights = groups * engine.lanes * way.split * passes * (1 if way.kept else way.steps)
+            groups, passes = demand(work, way, segments)
+            weights = groups * engine.lanes * way.split * passes * way.tiles
             compute = engine_cycles(
                 *(engine, work, way, passes, np.array(groups), high, wide),
                 *(np.array(memory.accumulator_words), np.array(memory.queue_words)),

@@ -61,6 +61,11 @@ ERROR = 0.014
     help="Then search each tensor's radix point by this.  [default: none]",
 )
 @click.option(
+    "--equalize",
+    is_flag=True,
+    help="First scale tensors to fill their codes; the network computes the same.",
+)
+@click.option(
     "--widths",
     metavar="FILE|auto",
     help='Widths of single tensors, as {"stem": 16, "stem.weight": 8}, or 16 bits where int8 errs '
@@ -97,6 +102,7 @@ def command(
     report_images: int,
     calibration: str,
     radix: str | None,
+    equalize: bool,
     widths: str | None,
     error: float | None,
     rounding: str,
@@ -117,12 +123,15 @@ def command(
     """
     from quant.calibrate import find_method, observe
     from quant.dynamic import choose_widths
+    from quant.equalize import equalize as equalized
     from quant.quantize import quantize
 
     if report is not None and (output or plot):
         raise click.UsageError("--report writes no graph: leave out --output and --plot")
-    if report is not None and (radix or widths or rounding != ROUNDINGS[0]):
-        raise click.UsageError("--report compares schemes: leave out --radix, --widths, --rounding")
+    if report is not None and (radix or equalize or widths or rounding != ROUNDINGS[0]):
+        raise click.UsageError(
+            "--report compares schemes: leave out --radix, --equalize, --widths, --rounding"
+        )
     if seed is not None and rounding == "even":
         raise click.UsageError("--seed has no effect on --rounding even: leave it out")
     if error is not None and widths != AUTO:
@@ -149,6 +158,9 @@ def command(
         return comparison.to_dict()
     with stage(f"Quantize to {scheme} with {plural(len(batch), 'image')}") as progress:
         observed = observe(graph, batch.x, progress)
+        if equalize:
+            graph = equalized(graph, observed, find_scheme(scheme))
+            observed = observe(graph, batch.x, progress)
         if widths == AUTO:
             limit = ERROR if error is None else error
             chosen = choose_widths(graph, observed, limit, calibration, progress)

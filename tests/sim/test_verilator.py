@@ -9,7 +9,7 @@ from rtl.cache import Cache
 from sim import verilator
 from sim.compiled import CompiledModel
 from sim.toolchain import find_verilator
-from sim.verilator import Port, build_library
+from sim.verilator import Port, build_library, looped_contents
 from tests.sim.test_models import DESIGN
 
 
@@ -36,6 +36,20 @@ def test_equal_verilog_is_compiled_once(monkeypatch):
     key = build_library(text, DESIGN.name, cache, lambda message: None)
     monkeypatch.setattr(verilator, "_compile", lambda *arguments: pytest.fail("compiled"))
     assert build_library(text, DESIGN.name, cache, lambda message: None) == key
+
+
+def test_equal_contents_of_a_memory_become_a_loop():
+    """Neighbours that are equal, of one memory; others stay, and so does all else."""
+    words = ["  initial begin", *(f"    a[{n}] = 8'h00;" for n in range(70)), "    a[70] = 8'h01;"]
+    words += ["    b[0] = 8'h01;", "    b[1] = 8'h01;", "  end", "    o[3] = x;", ""]
+    assert looped_contents("\n".join(words)).splitlines() == [
+        "  initial begin",
+        "    for (int i = 0; i < 70; i = i + 1) a[i] = 8'h00;",
+        "    a[70] = 8'h01;",
+        "    for (int i = 0; i < 2; i = i + 1) b[i] = 8'h01;",
+        "  end",
+        "    o[3] = x;",
+    ]
 
 
 def test_verilator_refuses(tmp_path):

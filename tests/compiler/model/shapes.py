@@ -6,7 +6,7 @@ from benchmarks.nin import nin
 from benchmarks.resnet18 import CODES, Builder
 from quant.graph import Window
 from quant.quantized import QAvgPool, QuantizedGraph
-from tests.machines import codebook_machine, convolver, machine
+from tests.machines import codebook_machine, convolver, machine, split_machine
 
 LARGE = {"feature_words": 1 << 14, "weight_words": 1 << 17, "queue_words": 256}
 MACHINES = (
@@ -17,6 +17,8 @@ MACHINES = (
     convolver("svpe", 8, 1, 2, **LARGE),
     convolver("vpe", 4, 3, 1, **LARGE),
 )
+SPLIT = split_machine(4, **LARGE)
+"""Its engine takes one pass whatever the weights."""
 
 
 def residual(side: int = 16) -> QuantizedGraph:

@@ -1,3 +1,5 @@
+from itertools import product
+
 import numpy as np
 import pytest
 
@@ -6,14 +8,17 @@ from compiler.model.network import NetworkModel, own_grid
 from compiler.model.onchip import layer_cycles
 from compiler.model.precision import NATIVE, Precision
 from compiler.model.work import workload
-from tests.compiler.model.shapes import MACHINES, networks
+from tests.compiler.model.shapes import MACHINES, SPLIT, networks
 
 ENDS = 60
 """Cycles of instructions before the first run, at most."""
 
 
-@pytest.mark.parametrize("architecture", MACHINES, ids=lambda machine: machine.name)
-@pytest.mark.parametrize("passes", [1, 3])
+@pytest.mark.parametrize(
+    "architecture, passes",
+    [*product(MACHINES, (1, 3)), (SPLIT, 1)],
+    ids=lambda each: getattr(each, "name", None),
+)
 def test_layers_take_nearly_what_the_compiler_says(architecture, passes):
     for graph in networks():
         model = NetworkModel(graph, Precision("", NATIVE))

@@ -86,8 +86,8 @@ def test_orders_take_what_their_steps_take(compute, counts, spots):
 def test_segments_begin_with_groups_of_their_own():
     work = next(w for w in workload(residual(), MACHINES[0]).works if w.owner == "b")
     (way, *_) = work.ways
-    assert demand(work, way, 8, (Segment(20, 2),)) == (3, 2.0)
-    assert demand(work, way, 8, (Segment(10, 1), Segment(10, 4))) == (4, 2.5)
+    assert demand(work, way, (Segment(20, 2),)) == (3, 2.0)
+    assert demand(work, way, (Segment(10, 1), Segment(10, 4))) == (4, 2.5)
 
 
 def test_a_memory_that_holds_no_tile_is_too_small():

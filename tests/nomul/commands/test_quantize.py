@@ -40,6 +40,18 @@ def test_stochastic_rounding_by_seed(files, tmp_path):
     assert seeds[0] == seeds[1] != seeds[2] and min(min(row) for row in seeds) > 0
 
 
+def test_equalized_tensors_of_the_same_network(files, tmp_path):
+    common = ("--scheme", "int8", "--radix", "mse")
+    plain, before, _ = quantized(files, tmp_path, *common)
+    scaled, after, _ = quantized(files, tmp_path, *common, "--equalize")
+    assert [layer.name for layer in scaled.layers] == [layer.name for layer in plain.layers]
+    assert scaled.format_of(scaled.input) == plain.format_of(plain.input)
+    assert scaled.layers[0].weight.tolist() != plain.layers[0].weight.tolist()
+    # Rows are compared with the scaled network's, so all are near.
+    assert min(row["sqnr"] for row in after["layers"]) > 20
+    assert after["sqnr"] > before["sqnr"] - 1
+
+
 def test_widths_of_a_file(files, tmp_path):
     widths = tmp_path / "widths.json"
     widths.write_text('{"x": 16, "linear.weight": 32}')
@@ -77,7 +89,8 @@ def test_a_plot_of_every_tensor(files, tmp_path):
         (("--seed", 3), "--seed has no effect on --rounding even"),
         (("--error", 0.1), "--error is for --widths auto"),
         (("--scheme", "int16", "--widths", "auto"), "take --scheme int8"),
-        (("--report", "int8", "--radix", "kl"), "leave out --radix, --widths, --rounding"),
+        (("--report", "int8", "--radix", "kl"), "leave out --radix, --equalize, --widths"),
+        (("--report", "int8", "--equalize"), "leave out --radix, --equalize, --widths"),
         (("--radix", "luck"), "luck"),
     ],
 )
