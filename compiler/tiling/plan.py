@@ -188,7 +188,7 @@ class Planner:
         memory = self.architecture.memory
         segments = self.model.segments(work, self.architecture)
         height, width, blocks = pool.output
-        rows, columns, _ = tiles(height, width, 1, many=True)
+        rows, columns, _ = tiles(height, width, 1)
         high, wide = (seen(n, pool, axis) for axis, n in enumerate((rows, columns)))
         inputs = seen(high, work, 0) * seen(wide, work, 1) * work.input[2]
         made, outputs = high * wide * blocks, rows * columns * blocks
