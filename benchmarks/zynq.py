@@ -6,6 +6,7 @@ Buses, external memory and driver. With ``--quick`` what takes long is taken fro
 
 import dataclasses
 import time
+from collections.abc import Callable
 from functools import cache, partial
 from typing import Any
 
@@ -37,7 +38,7 @@ __all__ = ["ZYNQ", "main"]
 
 PROGRAMS = 1000
 ECP5 = "tiny"
-PROOFS = (
+PROOFS: tuple[Callable[[], None], ...] = (
     test_rules.test_lite_slave_for_ever,
     test_rules.test_read_master_for_ever,
     test_rules.test_write_master_for_ever,
