@@ -114,7 +114,7 @@ def on_rtl(qgraph: QuantizedGraph, image: np.ndarray, progress: Report) -> Measu
 def networks(progress: Report) -> Values:
     """Every network at every width: cycles, words, and what differs from their prediction."""
     found: Values = {"mismatches": 0}
-    cases = (*WIDTHS, MIXED)
+    cases: tuple[int | str, ...] = (*WIDTHS, MIXED)
     for place, name in enumerate(NETWORKS):
         source = Source.of(name)
         for number, width in enumerate(cases):

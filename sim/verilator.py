@@ -178,7 +178,7 @@ def looped_contents(verilog: str) -> str:
         return memory, value
 
     def looped(block: re.Match) -> str:
-        result = []
+        result: list[str] = []
         for (memory, value), run in groupby(block[0].splitlines(), same):
             # Addresses follow one another.
             lines = list(run)
