@@ -31,8 +31,6 @@ class FormatPlan:
     fractions : dict of int
         Of tensors for which the method is not asked.
 
-    Errors: :class:`~quant.errors.NoMulError` for widths of tensors that have no format of their
-    own.
     """
 
     graph: Graph
@@ -41,15 +39,24 @@ class FormatPlan:
     scheme: MixedScheme
     fractions: Mapping[str, int] = field(default_factory=dict)
 
-    def __post_init__(self) -> None:
+    def check(self) -> None:
+        """Refuse widths of tensors that have no format of their own.
+
+        Errors: :class:`~quant.errors.NoMulError`.
+        """
         if self.scheme.widths:
             weights = [step.name for step in self.steps if isinstance(step.layer, Conv)]
             self.scheme.check(self.free, weights)
 
     @cached_property
     def steps(self) -> list[Step]:
-        """The graph's steps."""
-        return fuse(self.graph, lambda tensor: self._observed(tensor).fraction)
+        """The graph's steps; which they are does not hang on the widths of tensors."""
+
+        def fraction(tensor: str) -> int:
+            fmt = self._observed(tensor)
+            return fmt.fraction - fmt.bits
+
+        return fuse(self.graph, fraction)
 
     @cached_property
     def free(self) -> list[str]:

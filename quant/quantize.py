@@ -84,6 +84,7 @@ def quantize(
     plan = FormatPlan(graph, observed, method, chosen)
     if search is not None:
         plan = search(plan, progress)
+    plan.check()
     lowering = Lowering(plan, roundings, bias_correction)
     steps = plan.steps
     for index, step in enumerate(steps):

@@ -1,5 +1,7 @@
 """Which tensors have formats of their own, and which take another's."""
 
+from dataclasses import replace
+
 from quant.calibrate import find_method, observe
 from quant.formats import FormatPlan
 from quant.mixed import MixedScheme
@@ -57,3 +59,17 @@ def test_chosen_fractions_go_before_the_method():
     moved = FormatPlan(plan.graph, plan.observed, plan.method, plan.scheme, {"x": -3})
     assert moved.wish("x") == Format(8, True, -3)
     assert moved.wish(moved.graph.output) == plan.wish(plan.graph.output)
+
+
+def test_steps_do_not_hang_on_widths():
+    """Of two convolutions that are added, the same one takes in the other's tensor."""
+    net = Network()
+    net.relu(net.add(net.conv("x", 8), net.conv("x", 8, gain=3.0)))
+    graph = net.graph()
+    int8 = find_scheme("int8")
+    plain = FormatPlan(graph, observe(graph, images(8)), find_method("min-max"), MixedScheme(int8))
+    names = [(step.name, step.inputs) for step in plain.steps]
+    for name in plain.free:
+        wider = replace(plain, scheme=MixedScheme(int8, {name: 16}))
+        wider.check()
+        assert [(step.name, step.inputs) for step in wider.steps] == names

@@ -92,3 +92,32 @@ def test_requantize(width, stochastic):
 
 def test_conversion():
     rtlil.convert(SplitRequantize(PLACE_BITS))
+
+
+def test_every_8_bit_quotient():
+    """All codes and those beyond, at ties and one beside them, for every shift."""
+    # As far as sums of such quotients fit a place.
+    shifts, quotients = range(18), np.arange(-131, 132)
+    rows, expected = [], []
+    for shift in shifts:
+        half = 1 << shift >> 1
+        beside = np.unique(
+            [0, max(half - 1, 0), half, min(half + 1, 2 * half), 2 * half - (half > 0)]
+        )
+        totals = (quotients[:, None] * (1 << shift) + beside).reshape(-1)
+        totals = np.pad(totals, (0, -len(totals) % PARTS)).reshape(-1, PARTS)
+        # Each total at another place: its bias is 0.
+        totals = np.random.default_rng(shift).permuted(totals, axis=1)
+        rows += [
+            {
+                "low": -128,
+                "high": 127,
+                "sums": field(each, 0, PLACE_BITS),
+                "parameters": {"bias": 0, "shift": [shift] * PARTS},
+            }
+            for each in totals
+        ]
+        expected.append(SplitRequantize.model(totals, 0, shift, None, 0, -128, 127))
+    found = feed(SplitRequantize(PLACE_BITS), rows, ["codes"], SplitRequantize.latency)
+    codes = [[codes[f"place_{at}"] % 256 for at in range(PARTS)] for (codes,) in found]
+    assert np.array_equal(codes, np.concatenate(expected) % 256)
