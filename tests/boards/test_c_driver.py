@@ -155,6 +155,7 @@ def transport_to(model) -> Transport:
 
 def read_image(library, content: bytes) -> tuple[str, CImage]:
     image = CImage()
+    image.held = content  # The C structure points into it.
     status = library.nomul_read_image(ctypes.byref(image), content, ctypes.c_size_t(len(content)))
     return STATUS[status], image
 
