@@ -16,34 +16,12 @@ from quant.errors import NoMulError
 from quant.quantized import QConv, QMaxPool, QuantizedGraph
 from rtl.architecture import Architecture
 
-__all__ = ["Choice", "Planner"]
+__all__ = ["Planner"]
 
 SHARES = (1.0, 0.85, 0.7, 0.55, 0.4, 0.3, 0.2)
 """Of the feature memory: what the tiles of a layer may take, from plenty to little."""
 PARTS = (1.0, 0.5, 0.375, 0.25, 0.1875, 0.125, 0.0625)
 """Of the weight memory: what the weights of a tile may take."""
-
-
-@dataclass(frozen=True)
-class Choice:
-    """The tiles of a step.
-
-    Parameters
-    ----------
-    rows, columns, blocks : int
-        Of the output, at most.
-    weights_stay : bool
-        Whether the loop over the map is the inner one.
-    joined : bool
-        Whether each tile is made just before the tile of the next step that reads it, and never
-        leaves the chip.
-    """
-
-    rows: int
-    columns: int
-    blocks: int
-    weights_stay: bool
-    joined: bool = False
 
 
 @dataclass(frozen=True)
