@@ -118,9 +118,9 @@ def test_slices_take_the_cycles_that_are_predicted(name):
 
 def test_a_wide_layer_from_external_memory():
     """A fully connected layer and a convolution whose blocks do not fit the weight memory."""
-    net = NetworkBuilder((24, 4, 4), np.random.default_rng(5), weight_bits=2)
+    net = NetworkBuilder((16, 3, 3), np.random.default_rng(5), weight_bits=2)
     x = net.conv("input", 9, PADDED)
-    net.conv(x, 11, Window((4, 4)))
+    net.conv(x, 11, Window((3, 3)))
     graph = net.graph("wide")
     arch = small_machine(
         patience=1 << 10, feature_words=128, weight_words=144, instruction_words=128
