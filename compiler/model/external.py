@@ -158,7 +158,10 @@ class Tiled:
         """Of each machine the tiles with fewer cycles."""
         faster = other.cycles < self.cycles
         return Tiled(
-            **{name: np.where(faster, getattr(other, name), own) for name, own in vars(self).items()}
+            **{
+                name: np.where(faster, getattr(other, name), own)
+                for name, own in vars(self).items()
+            }
         )
 
 

@@ -85,9 +85,7 @@ def row_layout(layout: Layout, positions: int) -> Layout:
 def as_row(layer: QConv) -> QConv:
     """The same convolution of the map as one position, see :func:`is_row`."""
     weight = layer.weight.transpose(0, 2, 3, 1)
-    return dataclasses.replace(
-        layer, weight=weight.reshape(len(weight), -1, 1, 1), window=Window()
-    )
+    return dataclasses.replace(layer, weight=weight.reshape(len(weight), -1, 1, 1), window=Window())
 
 
 def sliced(layer: QConv, layout: Layout, part: Slice) -> tuple[QConv, Layout]:

@@ -122,9 +122,7 @@ class Task:
         return self.part is None or self.part.last
 
 
-def tasks(
-    prepared: Prepared, choices: Sequence[Choice], architecture: Architecture
-) -> list[Task]:
+def tasks(prepared: Prepared, choices: Sequence[Choice], architecture: Architecture) -> list[Task]:
     """All tiles of all steps.
 
     Errors: as of :func:`~compiler.tiling.boxes.cut`.
@@ -191,9 +189,7 @@ def slices_of(task: Task, vector_words: int, count: int) -> list[Task]:
     for part in parts:
         own, seen = sliced(layer, source.layout, part)
         inputs = replace(source, part=part, seen=seen), *task.inputs[1:]
-        found.append(
-            replace(task, tile=replace(task.tile, layer=own), inputs=inputs, part=part)
-        )
+        found.append(replace(task, tile=replace(task.tile, layer=own), inputs=inputs, part=part))
     return found
 
 

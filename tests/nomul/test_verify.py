@@ -118,6 +118,7 @@ def test_with_sums_that_go_on_from_run_to_run(outside):
     """On the machine of the other network, of a layer with more weights than it holds."""
     net = NetworkBuilder((35, 3, 3), np.random.default_rng(2), weight_bits=8)
     net.conv("input", 20, Window((3, 3)))
+    net.layers[0].weight[:, 0] = 85
     graph = net.graph("wide")
     program = compile(graph, outside[1].architecture)
     words = [decode(word) for word in program.instructions.tolist()]
@@ -126,7 +127,8 @@ def test_with_sums_that_go_on_from_run_to_run(outside):
     result = verify(graph, program, images, silent)
     result.check()
     assert result.mismatches == 0
-    assert result.rtl_cycles == pytest.approx(result.predicted, rel=0.05)
+    # Weight words of one beat: both channels together bring more than the memory takes in a cycle.
+    assert result.rtl_cycles == pytest.approx(result.predicted, rel=0.06)
 
 
 def test_a_damaged_weight_in_external_memory(outside):

@@ -272,7 +272,5 @@ def test_both_paths_in_turn(gaps):
 @pytest.mark.parametrize("shift_bits", [0, 3, 4])
 def test_conversion(shift_bits):
     for continues in (False, True):
-        rtlil.convert(
-            Accumulator(LANES, SUM_BITS, BITS, WORDS, shift_bits, BYPASS_BITS, continues)
-        )
+        rtlil.convert(Accumulator(LANES, SUM_BITS, BITS, WORDS, shift_bits, BYPASS_BITS, continues))
     rtlil.convert(Bypassing())
