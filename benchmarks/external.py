@@ -1,12 +1,13 @@
 """Networks from external memory: ``python -m benchmarks.external [--json FILE] [--large]``.
 
 Cycles and use of the array as the compiler predicts them for ``zynq7020-ddr``: of ResNet-18 layer
-by layer; with ``--large`` also of VGG-16's convolutions, VGG-16 with its classifier, ResNet-50 and a
-MobileNet at 224 x 224, with the time that they take to compile. The weights are random: cycles hang
-on shapes alone.
+by layer; with ``--large`` also of VGG-16's convolutions, of VGG-16 with its classifier, of
+ResNet-50 and a MobileNet at 224 x 224, with the time that they take to compile. The weights are
+random: cycles hang on shapes alone.
 """
 
 import time
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -18,13 +19,17 @@ from compiler.compile import compile as compile_graph
 from compiler.program import LayerRecord, Program
 from nomul.output import stage, table
 from nomul.verb import Verb
+from quant.quantized import QuantizedGraph
 
 __all__ = ["figures", "main"]
 
 MACHINE = "zynq7020-ddr"
 DENSE = "fc"
 """Fully connected layers begin with this; their weights take longer to come than to be used."""
-NETWORKS = {**LARGE_NETWORKS, "vgg16.classifier": partial(vgg16, classifier=True)}
+NETWORKS: dict[str, Callable[..., QuantizedGraph]] = {
+    **LARGE_NETWORKS,
+    "vgg16.classifier": partial(vgg16, classifier=True),
+}
 
 
 def busy(program: Program, layers: list[LayerRecord]) -> float:

@@ -18,8 +18,9 @@ class Accumulator(wiring.Component):
 
     Each word of sums goes to the address of its step of the nest SUM. It starts an accumulation
     where levels 1 and 2 are at their first iteration, unless the run ``continues`` those of runs
-    before it, and finishes it, giving a word at ``o``, where both are at their last. Sums wrap modulo ``2**bits``. On the path ``bypass`` the sum is
-    what ``bypassed`` shows one cycle after ``valid``; on the other, ``bypassed`` must be 0.
+    before it, and finishes it, giving a word at ``o``, where both are at their last. Sums wrap
+    modulo ``2**bits``. On the path ``bypass`` the sum is what ``bypassed`` shows one cycle after
+    ``valid``; on the other, ``bypassed`` must be 0.
 
     Latency 2, throughput 1; fixed rate: neither provides nor respects back-pressure. Words may go
     to the same address one right after the other. Cost: an adder a lane, whose look-up tables also

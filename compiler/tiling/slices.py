@@ -9,6 +9,7 @@ meanwhile, only weights come slice by slice.
 import dataclasses
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 
 import numpy as np
 
@@ -69,7 +70,7 @@ def slices(blocks: int, vector_words: int, count: int, row: bool) -> list[Slice]
     ends = [min(-(-vectors * n // count) * vector_words, blocks) for n in range(count + 1)]
     return [
         Slice(number, first, end - first, end == blocks, row)
-        for number, (first, end) in enumerate(zip(ends, ends[1:]))
+        for number, (first, end) in enumerate(pairwise(ends))
     ]
 
 

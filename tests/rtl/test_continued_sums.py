@@ -1,6 +1,7 @@
 """Runs that continue the sums of those before, on the whole machine: results, and exact cycles."""
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -25,7 +26,7 @@ from tests.rtl.external_bench import ExternalBench
 from tests.rtl.machine_programs import Host
 
 PADDED = Window((3, 3), padding=(1, 1, 1, 1))
-SIZES = {
+SIZES: dict[str, Any] = {
     "feature_words": 512,
     "weight_words": 2048,
     "parameter_words": 16,

@@ -35,7 +35,7 @@ def written(counts, last_level, count):
 @pytest.mark.parametrize("last_level", [0, 1])
 @pytest.mark.parametrize("groups", [1, 2, 4])
 def test_members_of_the_last_word(groups, last_level, gaps):
-    """Every count of members, none too, level 1 or 3 with one iteration or several; words come in gaps."""
+    """Every count of members, level 1 or 3 with one iteration or several; words come in gaps."""
     rng = np.random.default_rng(groups)
     for count in range(groups + 1):
         dut = WriteBack(groups, ADDRESS_BITS)

@@ -59,9 +59,8 @@ def test_nothing_is_used_before_it_is_there(seed):
     beats = {region: word_beats(bits) for region, bits in word_bits(ARCH).items()}
     open_: list[list[tuple]] = [[], []]  # transfers that may still be under way, of each channel
     sent, seen = [0] * CHANNELS, [0] * CHANNELS
-    running: set[tuple[Region, int]] = (
-        set()
-    )  # words that the run which may be under way writes or reads
+    # Words that the run which may be under way writes or reads.
+    running: set[tuple[Region, int]] = set()
     for event in execute(program.architecture, program.instructions.tolist()):
         if isinstance(event, Wait):
             if event.what is Waited.RUNS:
