@@ -123,25 +123,23 @@ def rows() -> list[Row]:
 
 
 def measure(row: Row, test_images: int | None = None) -> Values:
-    """``top1`` in percent, ``bits`` of a weight and ``bytes`` of all, of one row."""
+    """:func:`figures` of one row."""
     graph, _ = network(row.network)
-    found = allocated(row)
-    qgraph = quantize(graph, sample(row.network), found.scheme())
-    images, labels = test_set(row.network, test_images)
-    return {
-        "top1": top1(predict(qgraph, images), labels),
-        "bits": found.mean,
-        "bytes": found.bytes,
-    }
+    return figures(row.network, graph, allocated(row), test_images)
 
 
 def tuned(test_images: int | None = None) -> Values:
-    """``top1``, ``bits`` and ``bytes`` of the network that was trained at its widths."""
-    found = Allocation.load(TUNED.with_suffix(".bits.json"))
+    """:func:`figures` of the network that was trained at its widths."""
     trained = load_trained(TUNED)
     graph = load(trained.model, INPUT_SHAPE, trained.name)
-    qgraph = quantize(graph, sample(trained.name), found.scheme())
-    images, labels = test_set(trained.name, test_images)
+    found = Allocation.load(TUNED.with_suffix(".bits.json"))
+    return figures(trained.name, graph, found, test_images)
+
+
+def figures(name: str, graph: Graph, found: Allocation, test_images: int | None) -> Values:
+    """``top1`` in percent, ``bits`` of a weight and ``bytes`` of all, at an allocation's widths."""
+    qgraph = quantize(graph, sample(name), found.scheme())
+    images, labels = test_set(name, test_images)
     return {
         "top1": top1(predict(qgraph, images), labels),
         "bits": found.mean,

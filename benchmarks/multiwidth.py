@@ -1,14 +1,17 @@
 """Figures of system C, an array of three widths: ``python -m benchmarks.multiwidth [--json FILE]``.
 
-Whole networks run on the RTL. With ``--quick`` the arrays are not synthesized: what they take comes
-from ``benchmarks/results/multiwidth.json`` and is marked.
+Whole networks run on the RTL. With ``--quick`` the smaller ones do, and no array is synthesized:
+the rest comes from ``benchmarks/results/multiwidth.json`` and is marked, as are figures over all
+networks.
 Accuracies come from ``benchmarks/results/multiwidth_accuracy.json``, which
 ``python -m benchmarks.multiwidth_accuracy`` keeps, and are marked, too; without that file they are
 missing and so miss their bars. Networks need ``NOMUL_DATA`` and ``NOMUL_MODELS``.
 """
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -42,6 +45,7 @@ ARRAYS = {"array4": "multiwidth-4x4", "array8": "multiwidth-8x8"}
 WIDTHS = (32, 16, 8)
 CALIBRATION_IMAGES = 16
 MIXED = "mixed"
+SMALLER = ("resnet8", "lenet16")
 INT8 = find_scheme("int8")
 COUNTED = ("lut", "ff", "dsp")
 
@@ -111,37 +115,44 @@ def on_rtl(qgraph: QuantizedGraph, image: np.ndarray, progress: Report) -> Measu
     return Measured(cycles, sum(counted.values()), mismatches)
 
 
-def networks(progress: Report) -> Values:
-    """Every network at every width: cycles, words, and what differs from their prediction."""
-    found: Values = {"mismatches": 0}
+def networks(names: Sequence[str], progress: Report) -> Values:
+    """Networks at every width: cycles, words, and what differs from their prediction."""
+    found: Values = {}
     cases: tuple[int | str, ...] = (*WIDTHS, MIXED)
-    for place, name in enumerate(NETWORKS):
+    for place, name in enumerate(names):
         source = Source.of(name)
+        differing = 0
         for number, width in enumerate(cases):
-            done, total = place * len(cases) + number, len(NETWORKS) * len(cases)
+            done, total = place * len(cases) + number, len(names) * len(cases)
             progress(done, total, f"{name}, {width}")
             measured = on_rtl(source.quantized(width), source.image, progress)
             key = width if width == MIXED else f"w{width}"
             found[f"{name}.{key}.cycles"] = measured.cycles
             found[f"{name}.{key}.accesses"] = measured.accesses
-            found["mismatches"] += measured.mismatches
-    return found | ratios(found)
+            differing += measured.mismatches
+        found[f"{name}.mismatches"] = differing
+        found |= ratios(name, found)
+    return found
 
 
-def ratios(found: Values) -> Values:
-    """Speed-ups and words saved, against 32 bits; the least of all networks."""
+def ratios(name: str, found: Values) -> Values:
+    """A network's speed-ups and shares of words saved, against 32 bits."""
+    cycles, words = found[f"{name}.w32.cycles"], found[f"{name}.w32.accesses"]
     result: Values = {}
-    for name in NETWORKS:
-        cycles, words = found[f"{name}.w32.cycles"], found[f"{name}.w32.accesses"]
-        for key in ("w16", "w8", MIXED):
-            result[f"{name}.speedup.{key}"] = cycles / found[f"{name}.{key}.cycles"]
-            result[f"{name}.fewer.{key}"] = 1 - found[f"{name}.{key}.accesses"] / words
-    for key in ("w16", "w8"):
-        result |= {
-            f"speedup.{key}": min(result[f"{name}.speedup.{key}"] for name in NETWORKS),
-            f"accesses.{key}": min(result[f"{name}.fewer.{key}"] for name in NETWORKS),
-        }
+    for key in ("w16", "w8", MIXED):
+        result[f"{name}.speedup.{key}"] = cycles / found[f"{name}.{key}.cycles"]
+        result[f"{name}.fewer.{key}"] = 1 - found[f"{name}.{key}.accesses"] / words
     return result
+
+
+def whole(progress: Report) -> Values:
+    """All networks; the least speed-up and share of words saved of them, and all mismatches."""
+    found = networks(NETWORKS, progress)
+    result: Values = {"mismatches": sum(found[f"{name}.mismatches"] for name in NETWORKS)}
+    for key in ("w16", "w8"):
+        for kind, summary in (("speedup", "speedup"), ("fewer", "accesses")):
+            result[f"{summary}.{key}"] = min(found[f"{name}.{kind}.{key}"] for name in NETWORKS)
+    return found | result
 
 
 def used(design: Design) -> Resources:
@@ -220,6 +231,8 @@ def network_figures() -> list[Figure]:
                     Figure(f"{name}.{kind}.{key}", "", free, f"{what}, {how}", form=".3f")
                     for kind, what in kinds
                 ]
+        differing = f"layers, cycles and counters of {name} that differ on RTL"
+        found.append(Figure(f"{name}.mismatches", "0", at_most(0), differing, form=",d"))
     return found
 
 
@@ -261,17 +274,27 @@ FIGURES = (
     *size_figures("array4", "a 4 x 4 array"),
     *size_figures("array8", "an 8 x 8 array"),
     Figure(
-        "mismatches", "0", at_most(0), "layers, cycles and counters that differ on RTL", form=",d"
+        "mismatches",
+        "0",
+        at_most(0),
+        "layers, cycles and counters that differ, all networks",
+        form=",d",
     ),
 )
 
-SHORT = (("Networks on the RTL", networks), ("Processing elements", elements))
 MULTIWIDTH = Benchmark(
     "multiwidth",
     "Figures of system C, an array of three widths",
     FIGURES,
-    quick=SHORT,
-    long=(*SHORT, ("Arrays", arrays)),
+    quick=(
+        ("Smaller networks on the RTL", partial(networks, SMALLER)),
+        ("Processing elements", elements),
+    ),
+    long=(
+        ("Networks on the RTL", whole),
+        ("Processing elements", elements),
+        ("Arrays", arrays),
+    ),
     others=others,
 )
 main = MULTIWIDTH.command()

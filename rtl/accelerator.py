@@ -208,11 +208,12 @@ class Accelerator(wiring.Component):
             self.bus.read_data.eq(host.bus.read_data | dma.bus.read_data),
             self.bus.read_valid.eq(host.bus.read_valid),
             dma.reset.eq(stop),
-            dma.machine_writes.eq(parts["writeback"].write),
+            # Also where write-back leaves a word out: that is known too late.
+            dma.machine_writes.eq(parts["writeback"].valid),
             dma.machine_reads.eq(features.reads),
             sequencer.ended.eq(ended),
             sequencer.failed.eq(dma.error_0.any() | dma.error_1.any()),
-            sequencer.moved.eq(ended.any() | parts["writeback"].write),
+            sequencer.moved.eq(ended.any() | parts["writeback"].valid),
         ]
 
     def connect_control(self, m: Module, sequencer: Sequencer, nests: dict[Nest, LoopNest]) -> None:

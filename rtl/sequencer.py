@@ -20,6 +20,7 @@ from rtl.isa import (
     Opcode,
     Operation,
     Path,
+    Waited,
     opcodes,
 )
 from rtl.nest import nest_settings
@@ -213,6 +214,8 @@ class Sequencer(wiring.Component):
         # Which opcode the instruction has.
         kinds = data.StructLayout({op.name: 1 for op in self.opcodes})
         kind = data.View(kinds, Signal(kinds, reset_less=True))
+        # What WAIT waits for.
+        for_runs, for_transfers = Signal(), Signal()
         known_faults = SPLIT_FAULTS if self.splits else FAULTS
         faults = Signal(len(known_faults), reset_less=True)
         behind_last = Const(0) if self.channels else fetch_pc == 0
@@ -225,6 +228,10 @@ class Sequencer(wiring.Component):
                 bad.eq(Cat(following_faults[:-1].any(), following_faults[-1])),
                 *(kind[op.name].eq(read.data[:OPCODE_BITS] == op.value) for op in self.opcodes),
             ]
+            if self.channels:
+                waits = read.data[:OPCODE_BITS] == Opcode.WAIT.value
+                runs = fields_of(read.data, self.opcodes)[Opcode.WAIT].what == Waited.RUNS
+                m.d.sync += [for_runs.eq(waits & runs), for_transfers.eq(waits & ~runs)]
             with m.If(fetched):
                 m.d.sync += first.eq(0)
 
@@ -246,7 +253,8 @@ class Sequencer(wiring.Component):
                 outside.same.eq(~take),
                 outside.busy.eq(busy),
                 outside.moves.eq(kind.MOVE),
-                outside.waits.eq(kind.WAIT),
+                outside.for_runs.eq(for_runs),
+                outside.for_transfers.eq(for_transfers),
                 outside.wait.eq(wait),
                 outside.pc.eq(self.pc),
                 outside.cycles.eq(self.cycles),

@@ -118,11 +118,9 @@ class Store(wiring.Component):
         granularity = self.bits // self.parts if self.parts > 1 else None
         read, write = words.read_port(), words.write_port(granularity=granularity)
         host = self.host
-        read_address = host.read_address if self.shared else host.address
         write_address = host.write_address if self.shared else host.address
         m.d.comb += [
             self.address.ready.eq(~self.word.valid | self.word.ready),
-            read.addr.eq(Mux(host.read, read_address, self.address.payload)),
             read.en.eq((self.address.valid & self.address.ready) | host.read),
             host.read_data.eq(read.data),
             write.addr.eq(self.written_address),
@@ -146,13 +144,18 @@ class Store(wiring.Component):
             fresh, kept = Signal(), Signal(self.bits, reset_less=True)
             m.d.comb += [
                 self.reads.eq(self.address.valid & self.address.ready),
+                # What others read is known late, and what the machine reads goes first.
+                read.addr.eq(Mux(self.reads, self.address.payload, host.read_address)),
                 self.word.payload.eq(Mux(fresh, read.data, kept)),
             ]
             m.d.sync += fresh.eq(self.reads)
             with m.If(fresh):
                 m.d.sync += kept.eq(read.data)
         else:
-            m.d.comb += self.word.payload.eq(read.data)
+            m.d.comb += [
+                read.addr.eq(Mux(host.read, host.address, self.address.payload)),
+                self.word.payload.eq(read.data),
+            ]
         with m.If(self.address.ready):
             m.d.sync += self.word.valid.eq(self.address.valid)
         return m

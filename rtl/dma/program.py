@@ -8,7 +8,7 @@ from rtl.dma.engine import chosen_layout
 from rtl.dma.marks import mark_layout
 from rtl.dma.orders import Orders
 from rtl.dma.transfer import DmaConfig
-from rtl.isa import LAYOUTS, LENGTH, Opcode, Waited
+from rtl.isa import LAYOUTS, LENGTH, Opcode
 
 __all__ = ["ProgramControl", "troubles_layout"]
 
@@ -40,8 +40,8 @@ class ProgramControl(wiring.Component):
         There is an instruction; it executes in this cycle; the next cycle's is the same.
     busy : In(1)
         A run is under way.
-    moves, waits : In(1), wait : In of WAIT's fields
-        The instruction is ``MOVE``, or ``WAIT``, and its fields.
+    moves, for_runs, for_transfers : In(1), wait : In of WAIT's fields
+        The instruction is ``MOVE``, or ``WAIT`` for one of both; its fields.
     held : Out(1)
         So it must not execute.
     pc, cycles : In
@@ -65,7 +65,7 @@ class ProgramControl(wiring.Component):
                 **dict.fromkeys(
                     (
                         *("clear", "decoded", "execute", "same", "busy"),
-                        *("moves", "waits", "failed", "moved"),
+                        *("moves", "for_runs", "for_transfers", "failed", "moved"),
                     ),
                     In(1),
                 ),
@@ -91,9 +91,8 @@ class ProgramControl(wiring.Component):
         m.submodules.orders = orders = Orders(self.config)
         wiring.connect(m, orders.transfer, wiring.flipped(self.transfer))
         # What the orders have said is of this instruction if it was there in the last cycle too.
-        settled, for_transfers = Signal(), Signal()
+        settled, short = Signal(), Signal()
         m.d.sync += settled.eq(self.same)
-        for_runs = self.wait.what == Waited.RUNS
         m.d.comb += [
             *(port.ready.eq(1) for port in self.instructions.values()),
             orders.clear.eq(self.clear),
@@ -105,17 +104,17 @@ class ProgramControl(wiring.Component):
             orders.set_shape.eq(self.shape.valid),
             orders.push.eq(self.move.valid),
             orders.wait.eq(self.wait),
-            for_transfers.eq(
-                (self.moves & ~orders.room) | (self.waits & ~for_runs & ~(settled & orders.reached))
+            short.eq(
+                (self.moves & ~orders.room) | (self.for_transfers & ~(settled & orders.reached))
             ),
-            self.held.eq(for_transfers | (self.waits & for_runs & self.busy)),
+            self.held.eq(short | (self.for_runs & self.busy)),
         ]
 
         # Marks: both counts of one cycle.
         idle, waited = Signal(), Signal(32)
         noted = self.mark.p.noted
         m.d.sync += [
-            idle.eq(self.decoded & for_transfers & ~self.busy),
+            idle.eq(self.decoded & short & ~self.busy),
             waited.eq(waited + idle),
             self.mark.valid.eq(self.mark_at.valid),
             self.mark.p.index.eq(self.mark_at.p.index),

@@ -17,17 +17,17 @@ def write_layout(address_bits: int, bits: int) -> data.StructLayout:
 def take_turns(m: Module, name: str, one, other, free: Value) -> tuple[Signal, Signal]:
     """Grant one of two streams in a cycle that is ``free``, by turns where both wait.
 
-    Returns whether each is granted, which is a transfer of its stream.
+    Returns which it is, also in a cycle that is not free: that is known earlier.
     """
     first, second = Signal(name=f"{name}_first"), Signal(name=f"{name}_second")
     after_first = Signal(name=f"{name}_after_first")
     m.d.comb += [
-        first.eq(free & one.valid & ~(after_first & other.valid)),
-        second.eq(free & other.valid & ~(~after_first & one.valid)),
-        one.ready.eq(first),
-        other.ready.eq(second),
+        first.eq(one.valid & ~(after_first & other.valid)),
+        second.eq(other.valid & ~(~after_first & one.valid)),
+        one.ready.eq(free & first),
+        other.ready.eq(free & second),
     ]
-    with m.If(first | second):
+    with m.If(free & (one.valid | other.valid)):
         m.d.sync += after_first.eq(first)
     return first, second
 
@@ -63,18 +63,17 @@ class WriteShare(wiring.Component):
     def elaborate(self, platform) -> Module:
         m = Module()
         host, memory = self.host, self.memory
-        first, second = take_turns(
-            m, "write", self.write_0, self.write_1, ~(host.write | host.read)
-        )
+        free = ~(host.write | host.read)
+        first, second = take_turns(m, "write", self.write_0, self.write_1, free)
         m.d.comb += [
             memory.address.eq(host.address),
-            memory.write.eq(host.write | first | second),
+            memory.write.eq(host.write | (free & (first | second))),
             memory.write_data.eq(host.write_data),
             memory.read.eq(host.read),
             host.read_data.eq(memory.read_data),
         ]
         for turn, write in ((first, self.write_0), (second, self.write_1)):
-            with m.If(turn):
+            with m.If(free & turn):
                 m.d.comb += [
                     memory.address.eq(write.p.address),
                     memory.write_data.eq(write.p.data),
@@ -89,6 +88,9 @@ class FeatureShare(wiring.Component):
     comes first, then the host's, then those of the channels, which take turns where both wait. The
     machine's do not pass through here: ``machine_writes`` and ``machine_reads`` tell of them.
 
+    Which address and word stand at ``memory`` does not hang on what the machine does, which is
+    known late; only whether they are read and written does.
+
     Parameters
     ----------
     address_bits, bits : int
@@ -99,6 +101,7 @@ class FeatureShare(wiring.Component):
     read_0, read_1 : In(stream of address)
         The word is ``memory.read_data`` in the next cycle.
     machine_writes, machine_reads : In(1)
+        The machine may write, or reads, in this cycle.
     host : In(HostAccess)
         While the machine does not run.
     memory : Out(SharedAccess)
@@ -122,25 +125,25 @@ class FeatureShare(wiring.Component):
     def elaborate(self, platform) -> Module:
         m = Module()
         host, memory = self.host, self.memory
-        writes = take_turns(
-            m, "write", self.write_0, self.write_1, ~(self.machine_writes | host.write)
-        )
-        reads = take_turns(m, "read", self.read_0, self.read_1, ~(self.machine_reads | host.read))
+        may_write = ~(self.machine_writes | host.write)
+        may_read = ~(self.machine_reads | host.read)
+        writes = take_turns(m, "write", self.write_0, self.write_1, may_write)
+        reads = take_turns(m, "read", self.read_0, self.read_1, may_read)
         m.d.comb += [
-            memory.write.eq(host.write | writes[0] | writes[1]),
+            memory.write.eq(host.write | (may_write & (writes[0] | writes[1]))),
             memory.write_address.eq(host.address),
             memory.write_data.eq(host.write_data),
-            memory.read.eq(host.read | reads[0] | reads[1]),
+            memory.read.eq(host.read | (may_read & (reads[0] | reads[1]))),
             memory.read_address.eq(host.address),
             host.read_data.eq(memory.read_data),
         ]
         for turn, write in zip(writes, (self.write_0, self.write_1)):
-            with m.If(turn):
+            with m.If(turn & ~host.write):
                 m.d.comb += [
                     memory.write_address.eq(write.p.address),
                     memory.write_data.eq(write.p.data),
                 ]
         for turn, read in zip(reads, (self.read_0, self.read_1)):
-            with m.If(turn):
+            with m.If(turn & ~host.read):
                 m.d.comb += memory.read_address.eq(read.payload)
         return m

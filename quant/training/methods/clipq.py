@@ -6,7 +6,6 @@ computes with the quantized weights, the gradient goes to the float weights behi
 so a weight that was clipped can come back.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -21,8 +20,9 @@ from quant.training.folding import fold_batch_norms
 from quant.training.methods import Method, Options
 from quant.training.partition import Partition, allowed_values
 from quant.training.search import search_partitions
+from quant.training.weights import keep_weights, parametrized
 
-__all__ = ["SCALES", "ClipQ", "ClipQOptions", "CodebookWeight", "coded_layers", "swap"]
+__all__ = ["SCALES", "ClipQ", "ClipQOptions", "CodebookWeight", "swap"]
 
 SCALES = ("channel", "layer", "fixed")
 SEARCH_IMAGES = 128
@@ -170,15 +170,6 @@ def layers_of(model: nn.Module) -> list[Any]:
     return [module for module in model.modules() if isinstance(module, LAYERS)]
 
 
-def coded_layers(model: nn.Module) -> Iterator[tuple[Any, CodebookWeight]]:
-    """Layers that have a codebook's weight, each with it."""
-    for module in layers_of(model):
-        if parametrize.is_parametrized(module, "weight"):
-            weight = module.parametrizations.weight[0]
-            if isinstance(weight, CodebookWeight):
-                yield module, weight
-
-
 class ClipQ(Method):
     """A codebook a layer."""
 
@@ -231,16 +222,13 @@ class ClipQ(Method):
 
     def begin_step(self, model: nn.Module, done: float) -> None:
         settled = done >= 1 - self.options.settle
-        for _, weight in coded_layers(model):
+        for _, weight in parametrized(model, CodebookWeight):
             weight.settled = settled
 
     def finish(self, model: nn.Module) -> nn.Module:
-        model.eval()
         if self.fixed is not None:
             self.fixed.remove()
-        for layer, _ in list(coded_layers(model)):
-            parametrize.remove_parametrizations(layer, "weight", leave_parametrized=True)
-        return model
+        return keep_weights(model, CodebookWeight)
 
 
 def _exponents(weight: torch.Tensor, scale: str) -> torch.Tensor:

@@ -4,9 +4,7 @@ The network computes with weights rounded to the nearest of their channel's size
 that of calibrated rounding and stays; the gradient goes to the float weights behind as it is.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 import torch
@@ -19,6 +17,7 @@ from quant.errors import NoMulError
 from quant.training.calibrated import round_layers, set_layer
 from quant.training.folding import fold_batch_norms
 from quant.training.methods import Method, Options
+from quant.training.weights import keep_weights, parametrized
 
 __all__ = ["MixedOptions", "MixedTraining", "SizedWeight", "steps_of"]
 
@@ -127,23 +126,11 @@ class MixedTraining(Method):
 
     def begin_step(self, model: nn.Module, done: float) -> None:
         settled = done >= 1 - self.options.settle
-        for _, weight in sized_layers(model):
+        for _, weight in parametrized(model, SizedWeight):
             weight.settled = settled
 
     def finish(self, model: nn.Module) -> nn.Module:
-        model.eval()
-        for layer, _ in list(sized_layers(model)):
-            parametrize.remove_parametrizations(layer, "weight", leave_parametrized=True)
-        return model
-
-
-def sized_layers(model: nn.Module) -> Iterator[tuple[Any, SizedWeight]]:
-    """Layers that have a sized weight, each with it."""
-    for module in model.modules():
-        if parametrize.is_parametrized(module, "weight"):
-            weight = module.parametrizations.weight[0]  # type: ignore[union-attr, index]
-            if isinstance(weight, SizedWeight):
-                yield module, weight
+        return keep_weights(model, SizedWeight)
 
 
 def steps_of(name: str, weight: np.ndarray, kind: str, bits: np.ndarray) -> torch.Tensor:

@@ -5,9 +5,7 @@ J. Chen et al., "A Learning Framework for n-Bit Quantized Neural Networks Toward
 is ``α`` times that of the weight, exactly; ``1 - α`` rises from 0.5 to 1.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import nn
@@ -19,6 +17,7 @@ from quant.training.folding import fold_batch_norms
 from quant.training.methods import Method, Options
 from quant.training.staircase import level_count, staircase
 from quant.training.thresholds import Fit, find_rule
+from quant.training.weights import keep_weights, parametrized
 
 __all__ = ["NBitOptions", "NBitTraining", "StaircaseWeight", "swap"]
 
@@ -203,12 +202,12 @@ class NBitTraining(Method):
 
     def begin_epoch(self, model: nn.Module, done: float) -> None:
         if done <= 1 - self.options.settle:
-            for layer, weight in swapped(model):
+            for layer, weight in parametrized(model, StaircaseWeight):
                 weight.refit(layer.parametrizations.weight.original)
 
     def begin_step(self, model: nn.Module, done: float) -> None:
         alpha = self.alpha(done)
-        for _, weight in swapped(model):
+        for _, weight in parametrized(model, StaircaseWeight):
             weight.alpha = alpha
 
     def alpha(self, done: float) -> float:
@@ -217,19 +216,7 @@ class NBitTraining(Method):
         return 1 - self.options.share ** (1 - progress)
 
     def finish(self, model: nn.Module) -> nn.Module:
-        model.eval()
-        for layer, _ in list(swapped(model)):
-            parametrize.remove_parametrizations(layer, "weight", leave_parametrized=True)
-        return model
-
-
-def swapped(model: nn.Module) -> Iterator[tuple[Any, StaircaseWeight]]:
-    """Layers that have a staircase weight, each with it."""
-    for module in model.modules():
-        if parametrize.is_parametrized(module, "weight"):
-            weight = module.parametrizations.weight[0]  # type: ignore[union-attr, index]
-            if isinstance(weight, StaircaseWeight):
-                yield module, weight
+        return keep_weights(model, StaircaseWeight)
 
 
 def _limits(fit: Fit) -> torch.Tensor:

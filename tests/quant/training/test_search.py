@@ -7,8 +7,9 @@ import torch
 from torch import nn
 
 from quant.errors import NoMulError
-from quant.training.methods.clipq import ClipQ, ClipQOptions, coded_layers
+from quant.training.methods.clipq import ClipQ, ClipQOptions, CodebookWeight
 from quant.training.search import mean_bits, search_partitions
+from quant.training.weights import parametrized
 
 COUNTS = [100, 300, 50]
 
@@ -41,10 +42,11 @@ def test_a_searched_network_keeps_its_budget():
     method = ClipQ(ClipQOptions(bits=3, budget=3.0, trials=5))
     wrapped = method.wrap(model, torch.randn(32, 1, 5, 5))
     chosen = [
-        (weight.partition.bits, layer.weight.numel()) for layer, weight in coded_layers(wrapped)
+        (weight.partition.bits, layer.weight.numel())
+        for layer, weight in parametrized(wrapped, CodebookWeight)
     ]
     assert sum(bits * count for bits, count in chosen) <= 3.0 * sum(count for _, count in chosen)
-    for found, layer in zip(coded_layers(wrapped), (model[0], model[3])):
+    for found, layer in zip(parametrized(wrapped, CodebookWeight), (model[0], model[3])):
         assert torch.equal(found[0].parametrizations.weight.original, layer.weight)
 
 

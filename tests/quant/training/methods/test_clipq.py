@@ -11,8 +11,9 @@ from torch.nn.utils import parametrize
 from quant.codebooks import find_codebook
 from quant.errors import NoMulError
 from quant.networks import NETWORKS
-from quant.training.methods.clipq import ClipQ, ClipQOptions, CodebookWeight, coded_layers, swap
+from quant.training.methods.clipq import ClipQ, ClipQOptions, CodebookWeight, swap
 from quant.training.partition import Partition, allowed_values
+from quant.training.weights import parametrized
 
 
 def layer(scale: str = "channel", **options) -> nn.Conv2d:
@@ -64,7 +65,7 @@ def test_settled_weights_stay_while_biases_learn():
     model = nn.Sequential(nn.Conv2d(2, 4, 3, bias=False), nn.BatchNorm2d(4), nn.Flatten())
     method = ClipQ(ClipQOptions(settle=0.5))
     wrapped = method.wrap(model.eval(), torch.randn(4, 2, 5, 5)).train()
-    (conv, holder) = next(iter(coded_layers(wrapped)))
+    (conv, holder) = next(iter(parametrized(wrapped, CodebookWeight)))
     for done, learns in ((0.4, True), (0.5, False)):
         method.begin_step(wrapped, done)
         wrapped.zero_grad()
@@ -98,7 +99,7 @@ def test_a_network_comes_back_plain_with_codebooks(name):
 def test_every_layer_has_its_own_partition():
     model = nn.Sequential(nn.Conv2d(1, 8, 3), nn.Conv2d(8, 8, 1), nn.Flatten(), nn.Linear(8, 2))
     swap(model, ClipQOptions(), [Partition(1), Partition(3, 0.5), Partition(2)])
-    found = [weight.partition.bits for _, weight in coded_layers(model)]
+    found = [weight.partition.bits for _, weight in parametrized(model, CodebookWeight)]
     assert found == [1, 3, 2]
     assert (model[1].weight == 0).float().mean() >= 0.5
 
