@@ -1,27 +1,35 @@
 """Networks from external memory: ``python -m benchmarks.external [--json FILE] [--large]``.
 
 Cycles and use of the array as the compiler predicts them for ``zynq7020-ddr``: of ResNet-18 layer
-by layer; with ``--large`` also of VGG-16's convolutions, ResNet-50 and a MobileNet at 224 x 224,
-with the time that they take to compile. The weights are random: cycles hang on shapes alone.
+by layer; with ``--large`` also of VGG-16's convolutions, of VGG-16 with its classifier, of
+ResNet-50 and a MobileNet at 224 x 224, with the time that they take to compile. The weights are
+random: cycles hang on shapes alone.
 """
 
 import time
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import click
 
-from benchmarks.large_networks import LARGE_NETWORKS
+from benchmarks.large_networks import LARGE_NETWORKS, vgg16
 from benchmarks.resnet18 import resnet18
 from compiler.compile import compile as compile_graph
 from compiler.program import LayerRecord, Program
 from nomul.output import stage, table
 from nomul.verb import Verb
+from quant.quantized import QuantizedGraph
 
 __all__ = ["figures", "main"]
 
 MACHINE = "zynq7020-ddr"
 DENSE = "fc"
-"""The fully connected layer, whose weights take longer to come than to be used."""
+"""Fully connected layers begin with this; their weights take longer to come than to be used."""
+NETWORKS: dict[str, Callable[..., QuantizedGraph]] = {
+    **LARGE_NETWORKS,
+    "vgg16.classifier": partial(vgg16, classifier=True),
+}
 
 
 def busy(program: Program, layers: list[LayerRecord]) -> float:
@@ -32,8 +40,8 @@ def busy(program: Program, layers: list[LayerRecord]) -> float:
 
 
 def figures(program: Program) -> dict[str, Any]:
-    """Cycles in all and without the fully connected layer, and the share of the slots of each."""
-    without = [layer for layer in program.layers if layer.name != DENSE]
+    """Cycles in all and without fully connected layers, and the share of the slots of each."""
+    without = [layer for layer in program.layers if not layer.name.startswith(DENSE)]
     return {
         "cycles": program.cycles,
         "cycles.convolutions": sum(layer.cycles for layer in without),
@@ -46,7 +54,7 @@ def large() -> dict[str, Any]:
     """The same of the large networks, under their names, with the seconds of their compilation."""
     found: dict[str, Any] = {}
     rows = []
-    for name, make in LARGE_NETWORKS.items():
+    for name, make in NETWORKS.items():
         graph = make("w4r")
         with stage(f"{name} for {MACHINE}"):
             begin = time.monotonic()

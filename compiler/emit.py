@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from compiler.nest import Vector, Walk, walk_instructions
+from compiler.nest import Level, Vector, Walk, walk_instructions
 from compiler.settings import setting_key
 from compiler.tensor import PlacedTensor
 from compiler.tiles import Tile
@@ -49,6 +49,11 @@ class Emitter:
     tensors : dict of name to PlacedTensor
     limits : dict of name to (low, high), optional
         The codes that a tensor can have, for machines whose codes split.
+
+    Attributes
+    ----------
+    carried : int64 [blocks, lanes]
+        What the sums of the last convolution have too much, for one that continues them.
     """
 
     def __init__(
@@ -70,6 +75,7 @@ class Emitter:
         self.weights: list[np.ndarray] = []
         self.parameters: list[np.ndarray] = []
         self.written: dict[tuple[int, ...], int] = {}
+        self.carried: np.ndarray = np.zeros((1, 1), np.int64)
         self.shifts: dict[int, int] = {}
         self.append(Opcode.CHECK, self.check(0))
 
@@ -163,6 +169,13 @@ class Emitter:
         if residual is not None:
             self.walk(Nest.RESIDUAL, tile.walk(residual))
 
+    def discard(self, tile: Tile) -> None:
+        """The same for sums that only stay in the accumulators: nothing is read or written."""
+        self.set(Opcode.MEMBERS, last_level=0, count=0)
+        words = Level(tile.members), Level(1), Level(tile.rows * tile.word_columns)
+        for nest in (Nest.PARAMETER, Nest.OUTPUT):
+            self.walk(nest, Walk((*words, Level(tile.groups))))
+
     def add_weights(self, words: np.ndarray) -> int:
         """Append weight words; the address of the first."""
         self.weights.append(words)
@@ -181,19 +194,33 @@ class Emitter:
             self.shifts[shift] = self.add_parameters(words)
         return self.shifts[shift]
 
-    def run(self, path: Path, signed: bool, passes: Sequence[int], words: int) -> None:
-        """Set the passes' shifts and start a run that makes so many words of its output."""
+    def run(
+        self, path: Path, signed: bool, passes: Sequence[int], work: int, continues: bool = False
+    ) -> None:
+        """Set the passes' shifts and start a run.
+
+        ``work`` is how much of its layer it does, in any unit: so much do its passes count.
+        ``continues``: its sums are added to those of the runs before.
+        """
         for index, shift in enumerate(passes):
             self.set(Opcode.PASS, index=index, shift=shift)
         done, rounds = self.work.get(self.owner, (0, 0))
-        self.work[self.owner] = done + words, rounds + words * len(passes)
-        self.append(Opcode.RUN, {"path": path, "signed": int(signed), "layer": self.owner})
+        self.work[self.owner] = done + work, rounds + work * len(passes)
+        self.append(
+            Opcode.RUN,
+            {
+                "path": path,
+                "signed": int(signed),
+                "layer": self.owner,
+                "continues": int(continues),
+            },
+        )
         self.runs += 1
 
     def passes(self, owner: int) -> float:
-        """Mean passes of the words that a layer's runs make; 0 without runs."""
-        words, rounds = self.work.get(owner, (1, 0))
-        return rounds / words
+        """Mean passes of what a layer's runs do; 0 without runs."""
+        work, rounds = self.work.get(owner, (1, 0))
+        return rounds / work
 
     def finish(self) -> None:
         """``HALT``. Errors: :class:`NoMulError` for each memory that is too small."""

@@ -31,18 +31,26 @@ Mapper = Callable[[Architecture, Convolution], Mapping]
 """What puts a convolution onto the engine."""
 
 
-def lower(emitter: Emitter, layer: QLayer, mapper: Mapper) -> None:
+def lower(
+    emitter: Emitter, layer: QLayer, mapper: Mapper, continues: bool = False, ends: bool = True
+) -> None:
     """Emit the runs of a layer; those of a convolution are the mapper's.
+
+    A convolution may be one of several that follow each other, each of other inputs, and together
+    make the outputs: all but the first ``continues`` the sums of those before, only the last
+    ``ends`` with outputs, bias and residual.
 
     Errors: :class:`NoMulError` that names the layer where the machine cannot do it.
     """
     if isinstance(layer, QConv):
-        convolution(emitter, layer, mapper)
+        convolution(emitter, layer, mapper, continues, ends)
     else:
         LOWERINGS[type(layer)](emitter, layer)
 
 
-def convolution(emitter: Emitter, layer: QConv, mapper: Mapper) -> None:
+def convolution(
+    emitter: Emitter, layer: QConv, mapper: Mapper, continues: bool, ends: bool
+) -> None:
     """On the engine: weights, parameters, and a run for each tile."""
     architecture = emitter.architecture
     source, output = emitter.tensors[layer.inputs[0]], emitter.tensors[layer.name]
@@ -54,24 +62,37 @@ def convolution(emitter: Emitter, layer: QConv, mapper: Mapper) -> None:
         check_shift(layer.name, "shift", int(extreme) - right)
     mapped = mapper(
         architecture,
-        Convolution(layer.name, layer.weight, layer.window, layer.groups, source, output, residual),
+        Convolution(
+            layer.name,
+            layer.weight,
+            layer.window,
+            layer.groups,
+            source,
+            output,
+            residual,
+            continues or not ends,
+        ),
     )
+    # What the sums of all have too much goes off the bias, which only the last adds.
+    correction = mapped.correction + (emitter.carried if continues else 0)
+    emitter.carried = correction
     spread = output.layout.spread
     lanes = architecture.lanes
-    bias = spread(layer.bias).reshape(-1, lanes) - mapped.correction
+    bias = spread(layer.bias).reshape(-1, lanes) - correction
     shift = spread(layer.shift - right).reshape(-1, lanes)
     # The last group of blocks may have more members than there are blocks.
     missing = -len(bias) % mapped.runs[0].tile.split
     bias, shift = (np.pad(part, ((0, missing), (0, 0))) for part in (bias, shift))
-    first_parameter = emitter.add_parameters(
-        pack_parameters(architecture.accumulator_bits, bias, shift)
-    )
+    first_parameter = 0
+    if ends:
+        parameters = pack_parameters(architecture.accumulator_bits, bias, shift)
+        first_parameter = emitter.add_parameters(parameters)
     first_weight = emitter.add_weights(mapped.weights)
     settings = engines.find(architecture.engine).Settings
 
     emitter.set(
         Opcode.POST,
-        residual=int(residual is not None),
+        residual=int(ends and residual is not None),
         residual_signed=int(residual is not None and residual.format.signed),
         residual_left=left,
         right=right,
@@ -83,10 +104,15 @@ def convolution(emitter: Emitter, layer: QConv, mapper: Mapper) -> None:
         weights = run.weights
         emitter.walk(Nest.WEIGHT, Walk(weights.levels, weights.address + first_weight))
         emitter.walk(Nest.SUM, run.sums)
-        emitter.walk(Nest.PARAMETER, run.tile.parameters(first_parameter))
+        if ends:
+            emitter.walk(Nest.PARAMETER, run.tile.parameters(first_parameter))
         emitter.set(Opcode.ENGINE, settings=encode_fields(settings, run.settings))
-        emitter.outputs(run.tile, mapped.output, mapped.residual)
-        emitter.run(Path.ENGINE, source.format.signed, run.passes, run.tile.outputs)
+        if ends:
+            emitter.outputs(run.tile, mapped.output, mapped.residual)
+        else:
+            emitter.discard(run.tile)
+        work = run.tile.outputs * layer.weight.shape[1]
+        emitter.run(Path.ENGINE, source.format.signed, run.passes, work, continues)
 
 
 def max_pool(emitter: Emitter, layer: QMaxPool) -> None:

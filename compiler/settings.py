@@ -228,6 +228,8 @@ def execute(architecture: Architecture, words: Sequence[int]) -> Iterator[Event]
             if opcode is Opcode.CHECK:
                 check(architecture, fields)
             elif opcode is Opcode.RUN:
+                if fields["continues"] and not architecture.external:
+                    raise ValueError(f"{architecture.name} keeps no sums from run to run")
                 yield Run(pc, fields, settings)
                 continue
             elif opcode is Opcode.MOVE:

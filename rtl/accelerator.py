@@ -80,6 +80,7 @@ def blocks(arch: Architecture, family: str | None = None) -> dict[str, tuple[typ
                 sizes.accumulator_words,
                 arch.pass_shift_bits,
                 bits + 1,
+                bool(arch.external),
             ),
         ),
         "queue": (Queue, (sums, sizes.queue_words, arch.words_under_way)),
@@ -264,6 +265,8 @@ class Accelerator(wiring.Component):
             queue.write.eq(accumulator.o_valid),
             Value.cast(queue.data).eq(Value.cast(accumulator.o)),
         ]
+        if self.architecture.external:
+            m.d.comb += accumulator.continues.eq(settings.continues)
         if self.architecture.splits:
             split.connect_bypass(m, parts, engine_path, offered)
             return

@@ -17,9 +17,10 @@ class Accumulator(wiring.Component):
     """``v = sum << shift`` of its pass; ``acc[a]`` becomes ``v``, or ``acc[a] + v``.
 
     Each word of sums goes to the address of its step of the nest SUM. It starts an accumulation
-    where levels 1 and 2 are at their first iteration, and finishes it, giving a word at ``o``,
-    where both are at their last. Sums wrap modulo ``2**bits``. On the path ``bypass`` the sum is
-    what ``bypassed`` shows one cycle after ``valid``; on the other, ``bypassed`` must be 0.
+    where levels 1 and 2 are at their first iteration, unless the run ``continues`` those of runs
+    before it, and finishes it, giving a word at ``o``, where both are at their last. Sums wrap
+    modulo ``2**bits``. On the path ``bypass`` the sum is what ``bypassed`` shows one cycle after
+    ``valid``; on the other, ``bypassed`` must be 0.
 
     Latency 2, throughput 1; fixed rate: neither provides nor respects back-pressure. Words may go
     to the same address one right after the other. Cost: an adder a lane, whose look-up tables also
@@ -33,10 +34,13 @@ class Accumulator(wiring.Component):
         Width of a pass's shift.
     bypass_bits : int
         Width, signed, of a bypassed sum.
+    continues : bool
+        Whether there is the member of this name; without it no run continues others.
 
     Members
     -------
-    bypass : In(1)
+    bypass : In(1), continues : In(1)
+        Of the run; past the engine every sum starts an accumulation.
     passes : In(ArrayLayout(shift_bits, MAX_PASSES))
     step : In(stream of nest_word)
         One for each valid word, the cycle before it at the latest.
@@ -53,11 +57,19 @@ class Accumulator(wiring.Component):
     """Members that a subclass has more."""
 
     def __init__(
-        self, lanes: int, sum_bits: int, bits: int, words: int, shift_bits: int, bypass_bits: int
+        self,
+        lanes: int,
+        sum_bits: int,
+        bits: int,
+        words: int,
+        shift_bits: int,
+        bypass_bits: int,
+        continues: bool = False,
     ) -> None:
         self.lanes = lanes
         self.bits = bits
         self.words = words
+        self.may_continue = continues
         self.address_bits = (words - 1).bit_length()
         super().__init__(
             {
@@ -68,6 +80,7 @@ class Accumulator(wiring.Component):
                 "valid": In(1),
                 "sums": In(data.ArrayLayout(signed(sum_bits), lanes)),
                 "bypassed": In(data.ArrayLayout(signed(bypass_bits), lanes)),
+                **({"continues": In(1)} if continues else {}),
                 **self.MEMBERS,
                 "o_valid": Out(1),
                 "o": Out(data.ArrayLayout(signed(bits), lanes)),
@@ -76,7 +89,12 @@ class Accumulator(wiring.Component):
 
     @staticmethod
     def model(
-        bits: int, shifts: list[int], steps: dict[str, np.ndarray], sums: np.ndarray
+        bits: int,
+        shifts: list[int],
+        steps: dict[str, np.ndarray],
+        sums: np.ndarray,
+        store: dict[int, np.ndarray] | None = None,
+        continues: bool = False,
     ) -> np.ndarray:
         """Finished words of a run on the path of the engine: int64 ``[finished, lanes]``.
 
@@ -89,11 +107,14 @@ class Accumulator(wiring.Component):
         steps : dict
             What ``LoopNest.model`` gives.
         sums : int64 [words, lanes]
+        store : dict of address to int64 [lanes], optional
+            What the accumulators hold; becomes what the run leaves there.
+        continues : bool
         """
-        store: dict[int, np.ndarray] = {}
+        store = {} if store is None else store
+        starts = (steps["first"][:, 1] & steps["first"][:, 2] & (not continues)).tolist()
         half = 1 << bits - 1
         finished = []
-        starts = (steps["first"][:, 1] & steps["first"][:, 2]).tolist()
         finishes = (steps["last"][:, 1] & steps["last"][:, 2]).tolist()
         for n, (address, index) in enumerate(zip(steps["address"], steps["index"])):
             word = sums[n] << shifts[index]
@@ -136,9 +157,12 @@ class Accumulator(wiring.Component):
             read.addr.eq(step.address),
             read.en.eq(self.valid),
         ]
+        begins = step.first[1] & step.first[2]
+        if self.may_continue:
+            begins &= ~self.continues
         m.d.sync += [
             valid.eq(self.valid),
-            starts.eq(self.bypass | (step.first[1] & step.first[2])),
+            starts.eq(self.bypass | begins),
             finishes.eq(step.last[1] & step.last[2]),
             repeats.eq(valid & (write.addr == step.address)),
             write.addr.eq(step.address),

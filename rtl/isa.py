@@ -37,7 +37,7 @@ __all__ = [
     "opcodes",
 ]
 
-VERSION = 4
+VERSION = 5
 INSTRUCTION_BITS = 64
 OPCODE_BITS = 6
 MAX_PASSES = 16
@@ -166,8 +166,10 @@ LAYOUTS: dict[Opcode, data.StructLayout] = {
     ),
     # Outputs are saturated to low .. high, which are codes of the machine.
     Opcode.RANGE: data.StructLayout({"low": CODE, "high": CODE}),
-    # Start. `signed`: whether activations are two's complement. `layer` is for people.
-    Opcode.RUN: data.StructLayout({"path": Path, "signed": 1, "layer": 16}),
+    # Start. `signed`: whether activations are two's complement. `layer` is for people. `continues`:
+    # sums are added to those that the accumulators hold; of machines with external memory, others
+    # do not look at it.
+    Opcode.RUN: data.StructLayout({"path": Path, "signed": 1, "layer": 16, "continues": 1}),
     # Word j of the vector of column group p stands at the nest's address, and column,
     # + j * word_step + (p >> group_shift) * group_step.
     Opcode.VECTOR: data.StructLayout(

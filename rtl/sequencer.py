@@ -45,9 +45,10 @@ SPLIT_FAULTS = (*FAULTS, Error.ILLEGAL_WIDTH, Error.ILLEGAL_OPERATION)
 
 
 def run_settings(
-    address_bits: dict[Nest, int], shift_bits: int, splits: bool = False
+    address_bits: dict[Nest, int], shift_bits: int, splits: bool = False, external: bool = False
 ) -> data.StructLayout:
-    """All settings of a run; ``splits``: of a machine whose codes do."""
+    """All settings of a run; ``splits``: of a machine whose codes do; ``external``: of one that
+    reaches external memory."""
     nests = {
         nest.name.lower(): nest_settings(LEVELS[nest], bits, nest is Nest.ACTIVATION)
         for nest, bits in address_bits.items()
@@ -64,6 +65,7 @@ def run_settings(
             "path": Path,
             "signed": 1,
             **({"widths": LAYOUTS[Opcode.WIDTHS]} if splits else {}),
+            **({"continues": 1} if external else {}),
         }
     )
 
@@ -163,7 +165,9 @@ class Sequencer(wiring.Component):
                 "pc": Out(self.pc_bits),
                 "cycles": Out(32),
                 "runs": Out(32),
-                "settings": Out(run_settings(address_bits, shift_bits, splits)),
+                "settings": Out(
+                    run_settings(address_bits, shift_bits, splits, channels is not None)
+                ),
                 "start": Out(1),
                 "done": In(1),
                 "host": In(HostAccess(address_width, INSTRUCTION_BITS)),
@@ -312,6 +316,8 @@ class Sequencer(wiring.Component):
                 self.settings.path.eq(fields[Opcode.RUN].path),
                 self.settings.signed.eq(fields[Opcode.RUN].signed),
             ]
+            if self.channels:
+                m.d.sync += self.settings.continues.eq(fields[Opcode.RUN].continues)
 
         if self.channels:
             m.d.comb += [

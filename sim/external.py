@@ -9,9 +9,11 @@ from compiler.tensor import PlacedTensor
 from compiler.tiling.emit import word_bits
 from compiler.tiling.transfers import word_beats
 from rtl.dma.registers import Buffer
+from rtl.isa import Nest, Path
 from rtl.packing import pieces
 from rtl.registers import Region
-from sim.program import ProgramResult, ProgramSimulator
+from sim.program import SHARED, ProgramResult, ProgramSimulator
+from sim.reads import ActivationReads
 
 __all__ = ["ExternalSimulator"]
 
@@ -43,6 +45,9 @@ class ExternalSimulator(ProgramSimulator):
         arch, program = self.architecture, self.program
         lanes = arch.lanes
         self.features = np.zeros((len(codes), arch.memory.feature_words, lanes), self.WORD)
+        depth = arch.memory.accumulator_words
+        self.sums = np.zeros((len(codes), depth, arch.groups, lanes), np.int64)
+        self.held = np.zeros(depth, np.bool_)
         size = len(codes), program.external_words, lanes
         self.outside: np.ndarray = np.full(size, UNWRITTEN, self.WORD)
         source = program.input
@@ -55,6 +60,27 @@ class ExternalSimulator(ProgramSimulator):
                 self.execute_run(event)
         tensors = {layer.name: self.read(layer.output) for layer in program.layers if layer.kept}
         return ProgramResult(self.read(program.output), tensors, program.cycles)
+
+    def finished(self, run: Run, reads: ActivationReads, features: np.ndarray) -> np.ndarray:
+        """See the simulator without external memory; on top of what accumulators hold."""
+        found = super().finished(run, reads, features)
+        if not run.fields["continues"] or run.path is Path.BYPASS:
+            return found
+        places = self.accumulators(run)
+        self.require(run, len(np.unique(places)) == len(places), SHARED)
+        self.require(run, bool(self.held[places].all()), "continues sums that nothing has made")
+        return self.wrap(run, found + self.sums[: len(found), places])
+
+    def leave(self, run: Run, finished: np.ndarray) -> None:
+        places = self.accumulators(run)
+        self.sums[:, places] = finished
+        self.held[places] = True
+
+    def accumulators(self, run: Run) -> np.ndarray:
+        """Where each finished word of sums stands: int64."""
+        positions, reductions, passes, groups = run.counts(Nest.SUM)
+        addresses = run.addresses(Nest.SUM, len(self.held))
+        return addresses.reshape(groups, reductions * passes, positions)[:, -1].reshape(-1)
 
     def read(self, tensor: PlacedTensor) -> np.ndarray:
         """Codes of a tensor as they stand in external memory."""

@@ -27,6 +27,7 @@ __all__ = ["ProgramResult", "ProgramSimulator"]
 CHUNK = 1 << 23
 """Codes of activations that are held at once, nearly."""
 
+SHARED = "sums of different outputs share an accumulator"
 TILES = "a tile of weights serves vectors of two groups of outputs"
 
 
@@ -164,6 +165,7 @@ class ProgramSimulator:
         """Activations, sums, post-processing, output: what ``docs/machine.md`` says of a run."""
         reads = ActivationReads.of(self.architecture, run, self.require)
         finished = self.finished(run, reads, self.features)
+        self.leave(run, finished)
         members = finished.shape[2]
         written = self.written(run, finished.shape[1])
         if run.path is Path.BYPASS:
@@ -185,6 +187,9 @@ class ProgramSimulator:
         )
         self.check_reads(run, reads, finished, target, written)
         self.write(run, target, codes[:, written], written)
+
+    def leave(self, run: Run, finished: np.ndarray) -> None:
+        """A run's finished sums stay in the accumulators, where here no run goes on with them."""
 
     def distinct(self, run: Run, target: np.ndarray, written: np.ndarray) -> int:
         """How many of the places that a run writes differ."""
@@ -225,7 +230,7 @@ class ProgramSimulator:
         members = self.architecture.groups
         setting = run.settings.get(Opcode.MEMBERS)
         self.require(
-            run, 0 < setting["count"] <= members, "MEMBERS has a count that no word of sums has"
+            run, setting["count"] <= members, "MEMBERS has a count that no word of sums has"
         )
         counts = run.counts(Nest.OUTPUT)
         level = 3 if setting["last_level"] else 1
@@ -318,7 +323,7 @@ class ProgramSimulator:
         addresses = run.addresses(Nest.SUM, depth).reshape(groups, -1, positions)
         same = bool((addresses == addresses[:, :1]).all())
         distinct = bool((np.diff(np.sort(addresses[:, 0], axis=1), axis=1) > 0).all())
-        self.require(run, same and distinct, "sums of different outputs share an accumulator")
+        self.require(run, same and distinct, SHARED)
 
     def largest(
         self, run: Run, reads: ActivationReads, words: np.ndarray, part: slice, groups: int

@@ -70,6 +70,10 @@ class Convolution:
     input, output : PlacedTensor
         Their layouts say which channel a lane of a word, or a sum, belongs to.
     residual : PlacedTensor, optional
+    sliced : bool
+        Whether it adds up only some of the inputs that its outputs depend on, and others the rest.
+        Then every word of sums has an accumulator, numbered in the order of the words, and which
+        outputs a word holds does not hang on the weights.
     """
 
     name: str
@@ -79,6 +83,7 @@ class Convolution:
     input: PlacedTensor
     output: PlacedTensor
     residual: PlacedTensor | None = None
+    sliced: bool = False
 
 
 @dataclass(frozen=True)

@@ -236,7 +236,7 @@ def plans(
             plan = Plan(task, reads, sweep, passes, kept, config.groups, 1)
             if plan.loops > LEVELS[Nest.ACTIVATION]:
                 continue
-            for rows in range(1, height + 1):
+            for rows in (height,) if task.sliced else range(1, height + 1):
                 if rows == 1 or plan.fits(rows, width, accumulators):
                     yield dataclasses.replace(plan, rows=rows)
 
@@ -270,6 +270,7 @@ def engine_run(
         column,
     )
     step = sweep.reading.word_step
+    own = convolution.sliced
     words = plan.passes * (1 if plan.kept else plan.steps) * config.outputs
     return EngineRun(
         activations,
@@ -277,10 +278,10 @@ def engine_run(
         Walk((Level(words, 1), Level(parts), Level(tile.groups, words))),
         Walk(
             (
-                Level(rows * tile.columns, 1 if plan.rounds > 1 else 0),
+                Level(rows * tile.columns, 1 if plan.rounds > 1 or own else 0),
                 Level(plan.steps),
                 Level(plan.passes),
-                Level(parts * tile.groups),
+                Level(parts * tile.groups, rows * tile.columns if own else 0),
             )
         ),
         {

@@ -11,6 +11,10 @@ Of all ways to share the column groups between blocks and pixels (``split``), to
 by the passes that their weights need (:mod:`compiler.mapping.segments`), to read the input
 (:mod:`compiler.mapping.reading`) and to divide the map, that with the fewest cycles is taken.
 
+The words of a sliced convolution keep their accumulators from run to run, so their order may not
+hang on the weights: of the ways to share the column groups the one with the fewest words is taken,
+and a map is one part.
+
 A convolution with groups is dense within the input blocks that a block of outputs reads, with zero
 weights between the groups. Which blocks are read must be affine in the block of outputs.
 """
@@ -251,7 +255,10 @@ def best_plans(
     """The plan of each segment, of the way to share the groups and to divide that is fastest."""
     reads = InputBlocks.of(convolution)
     found: list[tuple[int, list[Plan]]] = []
-    for split in splits(config, convolution, reads):
+    some = splits(config, convolution, reads)
+    if convolution.sliced:
+        some = iter([min(some, key=partial(words_and_blocks, config, convolution))])
+    for split in some:
         for segments in segmentations(encode, convolution, split):
             total, chosen = 0, []
             for segment in segments:
@@ -264,6 +271,13 @@ def best_plans(
                 chosen.append(plan)
             found.append((total, chosen))
     return min(found, key=itemgetter(0))[1]
+
+
+def words_and_blocks(config: Columns, convolution: Convolution, split: int) -> tuple[int, int]:
+    """Words of sums of a map, and blocks that their groups have room for."""
+    blocks, (_, height, width) = convolution.output.layout.blocks, convolution.output.shape
+    groups = -(-blocks // split)
+    return groups * height * -(-width // (config.groups // split)), groups * split
 
 
 def plans(
@@ -284,7 +298,7 @@ def plans(
         plan = Plan(convolution, reads, reading, segment, kept, split, pixels, 1)
         limit = plan.limit if plan.rounds == 1 else min(plan.limit, accumulators)
         largest = max(1, min(height, limit // -(-width // pixels)))
-        for rows in range(1, largest + 1):
+        for rows in (height,) if convolution.sliced else range(1, largest + 1):
             yield dataclasses.replace(plan, rows=rows)
 
 
@@ -337,17 +351,19 @@ def engine_run(config: Columns, plan: Plan, tile: Tile, parts: int, first_word: 
     positions = rows * tile.word_columns
     tiles = plan.passes * (1 if plan.kept else reading.steps)
     words = tiles * config.lanes * tile.split
+    own = convolution.sliced
     return EngineRun(
         activations,
         vector,
         Walk((Level(words, 1), Level(parts), Level(tile.groups, words)), first_word),
         Walk(
             (
-                Level(positions, 1 if plan.rounds > 1 else 0),
+                Level(positions, 1 if plan.rounds > 1 or own else 0),
                 Level(reading.steps),
                 Level(plan.passes),
-                Level(parts * tile.groups),
-            )
+                Level(parts * tile.groups, positions if own else 0),
+            ),
+            tile.block // tile.split * positions if own else 0,
         ),
         {
             "last_vector": positions * (reading.steps if plan.kept else 1) - 1,

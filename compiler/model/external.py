@@ -9,6 +9,9 @@ the first of the next layer is read. The weights of a tile whose sums fit the ac
 are read once, in order; so they need not stand in the weight memory whole but may stream through
 it.
 
+Where the weights of a tile are too many, they may come in slices of its inputs: its sums then stay
+in the accumulators from slice to slice, and all weights come anew for every part of the map.
+
 What that leaves out is what a design of the DMA will add: commands, and arbitration beyond that of
 a burst. A tensor stands in external memory as it does on chip, channels last.
 """
@@ -128,11 +131,13 @@ class Tiled:
     weights_stay : bool [Q, S]
         Whether the loop over the map is the inner one.
     chunk : float [Q, S]
-        Words of weights of a tile.
+        Words of weights of a tile, or of a slice of one.
     load : float [Q, S]
         Cycles in which they come.
     loads : int [Q, S]
         How often some do.
+    slices : int [Q, S]
+        Of a tile's inputs.
     """
 
     cycles: np.ndarray
@@ -147,6 +152,17 @@ class Tiled:
     chunk: np.ndarray
     load: np.ndarray
     loads: np.ndarray
+    slices: np.ndarray
+
+    def or_faster(self, other: "Tiled") -> "Tiled":
+        """Of each machine the tiles with fewer cycles."""
+        faster = other.cycles < self.cycles
+        return Tiled(
+            **{
+                name: np.where(faster, getattr(other, name), own)
+                for name, own in vars(self).items()
+            }
+        )
 
 
 def demand(work: Work, way: Way, segments: Sequence[Segment]) -> tuple[int, float]:
@@ -166,12 +182,16 @@ def tiled(
     grid: Grid,
     widths: Widths,
     external: External,
+    slices: int = 1,
 ) -> Tiled:
-    """The best way, tiles and order for a layer on each machine of a grid."""
+    """The best way, tiles and order for a layer on each machine of a grid.
+
+    With ``slices`` the ways of ``work`` are those of one of so many slices of its inputs.
+    """
     if external.ahead:
         work = work.sampled
     candidates = [
-        candidate(engine, work, way, segments, grid, widths, external)
+        candidate(engine, work, way, segments, grid, widths, external, slices)
         for way in (work.ways or (None,))
     ]
     joined = {
@@ -181,6 +201,8 @@ def tiled(
     fits = (joined["features"] <= grid.feature_words[:, None]) & (
         joined["weights"][:, None, :] <= grid.weight_words[:, None]
     )
+    if slices > 1:
+        fits = fits & (joined["sums"] <= grid.accumulators[:, None, None])
     if grid.chunk_words is not None:
         fits &= joined["chunk"] <= grid.chunk_words[:, None]
     choices = np.where(fits, joined["cycles"][:, None, :], np.inf)
@@ -199,6 +221,7 @@ def tiled(
         chunk=joined["chunk"][best],
         load=joined["load"][best],
         loads=joined["loads"][best],
+        slices=np.full(best.shape, slices),
     )
 
 
@@ -210,6 +233,7 @@ def candidate(
     grid: Grid,
     widths: Widths,
     external: External,
+    slices: int,
 ) -> dict[str, np.ndarray]:
     """All tiles of one way: ``[Q, J]`` or ``[J]`` of every tile."""
     height, width, blocks = work.output
@@ -224,10 +248,10 @@ def candidate(
         compute = bypass_cycles(engine, work, rows, columns, made)
         compute = np.broadcast_to(compute, (grid.shape[0], len(rows)))
         weights = np.zeros_like(rows)
-        block, streams = 0, np.zeros_like(rows)
+        block, streams, words = 0, np.zeros_like(rows), np.zeros_like(rows)
     else:
         queue, accumulators = grid.queue_words[:, None], grid.accumulators[:, None]
-        compute = engine_cycles(
+        compute = slices * engine_cycles(
             engine, work, way, passes, groups, rows, columns, accumulators, queue
         )
         block = engine.lanes * split
@@ -260,7 +284,7 @@ def candidate(
     weight_bytes = weights * widths.weight + (0 if way is None else made * widths.parameter)
     load = external.cycles(weight_bytes, np.where(weight_bytes > 0, 1, 0))
 
-    stay, passing = orders_of(compute, load, fetch, store, counts * orders, spots / orders)
+    stay, passing = orders_of(compute, slices * load, fetch, store, counts * orders, spots / orders)
     ends = external.latency + fetch + store
     if external.ahead:
         early = np.maximum(compute, fetch + store) - np.maximum(compute, load + fetch + store)
@@ -269,7 +293,7 @@ def candidate(
         ends = ends + load
     stored = outputs * widths.feature
     fetched = inputs * widths.feature + (stored if work.residual else 0)
-    steps, whole = counts * spots, np.where(counts * orders > 1, 2, 1) * weights
+    steps, whole = counts * spots, np.where(slices * counts * orders > 1, 2, 1) * weights
     alike = {
         "compute": compute * steps,
         "features": held * inputs + several * outputs * (2 if work.residual else 1),
@@ -279,6 +303,7 @@ def candidate(
         "blocks": made,
         "chunk": weights,
         "load": load,
+        "sums": groups * words,
     }
     loops = [
         {
@@ -290,8 +315,9 @@ def candidate(
             "loads": loads,
         }
         for cycles, standing, loads, fetches, stays in (
-            (stay, whole, counts * orders, steps, True),
-            (passing, np.where(streams, 2 * block, whole), steps, spots, False),
+            # Slices of one tile are in the place of another's weights.
+            (stay + (np.inf if slices > 1 else 0), whole, counts * orders, steps, True),
+            (passing, np.where(streams, 2 * block, whole), slices * steps, spots, False),
         )
     ]
     return {

@@ -140,9 +140,8 @@ def work_of(
     if isinstance(layer, QConv):
         window = layer.window
         follows = layer.groups > 1 and layer.groups == layer.shape[0]
-        task = Convolution(
-            layer.name, layer.weight, window, layer.groups, source, output, *residual
-        )
+        added = residual[0] if residual else None
+        task = Convolution(layer.name, layer.weight, window, layer.groups, source, output, added)
         found = fewest_steps(ways(task))
     elif isinstance(layer, QMaxPool):
         window = layer.window

@@ -82,7 +82,11 @@ class TileEmitter(Emitter):
             )
         }
         self.begin(layer.name, task.step.owner)
-        lower(self, layer, mapper)
+        part = task.part
+        if part is None:
+            lower(self, layer, mapper)
+        else:
+            lower(self, layer, mapper, continues=part.number > 0, ends=part.last)
 
 
 @dataclass
@@ -141,6 +145,8 @@ class Chunks:
         Contents by number.
     cycles : dict of tuple to int
         What the runs of a tile of each shape take.
+    carried : array
+        Of the task before, as of an emitter.
     """
 
     images: dict[Region, list[np.ndarray]] = field(
@@ -149,11 +155,14 @@ class Chunks:
     numbers: dict[tuple, int] = field(default_factory=dict)
     shapes: dict[tuple, tuple[Chunk, ...]] = field(default_factory=dict)
     cycles: dict[tuple, int] = field(default_factory=dict)
+    left: dict[tuple, np.ndarray] = field(default_factory=dict)
+    carried: np.ndarray = field(default_factory=lambda: np.zeros((1, 1), np.int64))
 
     def of(self, task: Task, architecture: Architecture, mapper: Mapped) -> tuple[Chunk, ...]:
-        """The chunks of a task."""
+        """The chunks of a task; tasks in their order."""
         if task.shape not in self.shapes:
             emitter = TileEmitter(architecture)
+            emitter.carried = self.carried
             mapper.shape = task.shape
             emitter.tile(task, (0,) * len(task.inputs), 0, mapper)
             emitter.append(Opcode.HALT, {})
@@ -166,6 +175,8 @@ class Chunks:
                 Chunk(region, self.number(region, words), len(words))
                 for region, words in emitter.found.items()
             )
+            self.left[task.shape] = emitter.carried
+        self.carried = self.left[task.shape]
         return self.shapes[task.shape]
 
     def number(self, region: Region, words: np.ndarray) -> int:

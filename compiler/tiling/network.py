@@ -118,7 +118,7 @@ def plan_tiles(
     apart: list[int] = []
     while True:
         choices = planner.choose(shares, apart)
-        tiles = tasks(prepared, choices)
+        tiles = tasks(prepared, choices, architecture)
         needed = [chunks.of(task, architecture, mapper) for task in tiles]
         try:
             bandwidth = Bandwidth([chunks.cycles[task.shape] for task in tiles], beats, rate)

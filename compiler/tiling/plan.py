@@ -1,49 +1,32 @@
 """How each layer is cut into tiles, by the closed-form model of external memory."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from compiler import mapping
+from compiler.mapping import Convolution
 from compiler.model.compute import Engine, bypass_cycles, engine_cycles
-from compiler.model.external import External, Grid, Segment, demand, tiles
+from compiler.model.external import External, Grid, Segment, Tiled, demand, tiled, tiles
 from compiler.model.network import NetworkModel, own_grid, widths_of
-from compiler.model.work import Work
+from compiler.model.work import Work, fewest_steps
 from compiler.prepare import Prepared
-from compiler.tiling.boxes import divisible
+from compiler.tiling.boxes import Box, divisible
+from compiler.tiling.slices import may_slice
+from compiler.tiling.tasks import Choice, slices_of, task_of
 from quant.errors import NoMulError
 from quant.quantized import QConv, QMaxPool, QuantizedGraph
 from rtl.architecture import Architecture
 
-__all__ = ["Choice", "Planner"]
+__all__ = ["Planner"]
 
 SHARES = (1.0, 0.85, 0.7, 0.55, 0.4, 0.3, 0.2)
 """Of the feature memory: what the tiles of a layer may take, from plenty to little."""
 PARTS = (1.0, 0.5, 0.375, 0.25, 0.1875, 0.125, 0.0625)
 """Of the weight memory: what the weights of a tile may take."""
-
-
-@dataclass(frozen=True)
-class Choice:
-    """The tiles of a step.
-
-    Parameters
-    ----------
-    rows, columns, blocks : int
-        Of the output, at most.
-    weights_stay : bool
-        Whether the loop over the map is the inner one.
-    joined : bool
-        Whether each tile is made just before the tile of the next step that reads it, and never
-        leaves the chip.
-    """
-
-    rows: int
-    columns: int
-    blocks: int
-    weights_stay: bool
-    joined: bool = False
+SLICES = (*range(2, 17), 24, 32, 48, 64, 96, 128)
+"""Into how many slices the inputs are tried to be divided where no tile fits otherwise."""
 
 
 @dataclass(frozen=True)
@@ -95,6 +78,42 @@ class Planner:
         weights = np.repeat(own.weight_words, len(chunks))
         grid = Grid(own.accumulators, own.queue_words, features, weights, chunks)
         self.found = self.model.from_memory(architecture, grid, external)
+        for place, known in self.found.items():
+            if not np.isfinite(known.cycles).any():
+                self.found[place] = self.in_slices(place, grid)
+
+    def in_slices(self, place: int, grid: Grid) -> Tiled:
+        """The best tiles of a step of which none fits otherwise."""
+        step, work, found = self.prepared.steps[place], self.works[place], self.found[place]
+        layer, arch = step.layer, self.architecture
+        if not may_slice(layer):
+            return found
+        engine, widths = mapping.find(arch.engine), widths_of(arch)
+        config = arch.engine_config
+        # Ways hang on the outputs of one group only.
+        rows, columns, blocks = work.output
+        one = task_of(self.prepared, step, Box(0, rows, 0, columns, 0, min(blocks, config.groups)))
+        for count in SLICES:
+            tasks = slices_of(one, arch.vector_words, count)
+            if len(tasks) < count:
+                break
+            own = tasks[0].tile.layer
+            assert isinstance(own, QConv)
+            source, output = tasks[0].inputs[0].placed(0), one.output.placed(0)
+            task = Convolution(own.name, own.weight, own.window, 1, source, output)
+            ways = fewest_steps(engine.ways(config, task, False))
+            found = found.or_faster(
+                tiled(
+                    Engine.of(arch),
+                    replace(work, ways=ways),
+                    self.model.segments(work, arch),
+                    grid,
+                    widths,
+                    self.external,
+                    count,
+                )
+            )
+        return found
 
     def choose(self, shares: Mapping[int, int], apart: Sequence[int] = ()) -> list[Choice]:
         """Tiles of every step.
@@ -132,22 +151,22 @@ class Planner:
         best, ways = np.zeros(1), []
         before: tuple[np.ndarray, np.ndarray] = (np.zeros(1), np.zeros(1))
         for place, share in enumerate(shares):
-            tiled = self.found[place]
+            known = self.found[place]
             own = share * len(PARTS) + parts
-            if share >= len(SHARES) or not np.isfinite(tiled.cycles[0, own]).any():
+            if share >= len(SHARES) or not np.isfinite(known.cycles[0, own]).any():
                 raise NoMulError(
                     f"layer {self.prepared.steps[place].layer.name}: not even its smallest tile "
                     f"fits {self.architecture.name}; raise feature_words or weight_words"
                 )
             held, time = before
             chunk, load, cycles = (
-                table[0, own] for table in (tiled.chunk, tiled.load, tiled.cycles)
+                table[0, own] for table in (known.chunk, known.load, known.cycles)
             )
             early = np.where(held[:, None] + chunk <= words, time[:, None], 0)
             total = best[:, None] + np.maximum(load - early, 0) + cycles
             ways.append(total.argmin(axis=0))
             best = total.min(axis=0)
-            loads = tiled.loads[0, own]
+            loads = known.loads[0, own]
             before = chunk * np.minimum(loads, 2), cycles / loads
         found = [int(best.argmin())]
         for way in reversed(ways[1:]):
@@ -156,15 +175,16 @@ class Planner:
 
     def alone(self, place: int, column: int) -> Choice:
         """A step by itself."""
-        step, tiled = self.prepared.steps[place], self.found[place]
+        step, found = self.prepared.steps[place], self.found[place]
         blocks = self.prepared.tensors[step.layer.name].layout.blocks
         if divisible(step.layer):
-            blocks = int(tiled.blocks[0, column])
+            blocks = int(found.blocks[0, column])
         return Choice(
-            int(tiled.rows[0, column]),
-            int(tiled.columns[0, column]),
+            int(found.rows[0, column]),
+            int(found.columns[0, column]),
             blocks,
-            bool(tiled.weights_stay[0, column]),
+            bool(found.weights_stay[0, column]),
+            slices=int(found.slices[0, column]),
         )
 
     def may_join(self, place: int) -> bool:

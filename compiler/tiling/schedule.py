@@ -221,7 +221,7 @@ class Scheduler:
     def store(self, number: int, end: int) -> None:
         """In a slot, the outputs of all tasks before ``end`` that are not stored yet."""
         for task in range(self.stored, end):
-            if not self.tasks[task].joined:
+            if self.tasks[task].makes and not self.tasks[task].joined:
                 self.slots[number].stores.append(task)
                 self.bandwidth.move(number, Region.FEATURES, self.tasks[task].output.words)
         self.stored = max(self.stored, end)
@@ -290,7 +290,12 @@ class Scheduler:
         return Fetch(what, address, first, last, tuple(sorted(after)))
 
     def output(self, number: int) -> int:
-        """Where a task's output stands until it is stored, or until the next task has read it."""
+        """Where a task's output stands until it is stored, or until the next task has read it.
+
+        0 for a slice that only adds to sums.
+        """
+        if not self.tasks[number].makes:
+            return 0
         space = self.spaces[Region.FEATURES]
         joined = self.tasks[number].joined
         words = self.room[id(self.tasks[number].step), "output"]

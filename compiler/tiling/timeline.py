@@ -71,7 +71,8 @@ def timeline(architecture: Architecture, instructions: list[int]) -> Timeline:
                 owner, begin = layer, time
             stalls[layer] = stalls.get(layer, 0) + time - free
             cycles = run_cycles(architecture, event)
-            words = event.words(Nest.OUTPUT)
+            written = event.settings.get(Opcode.MEMBERS)["count"] > 0
+            words = event.words(Nest.OUTPUT) if written else 0
             residual = event.settings.get(Opcode.POST)["residual"]
             machine.run(time, cycles, words, words * residual)
             free = time + cycles

@@ -8,7 +8,7 @@ from rtl.isa import VERSION, Nest, Opcode, Path, encode
 TINY = load_architecture("tiny")
 CHECK = encode(Opcode.CHECK, version=VERSION, fingerprint=TINY.fingerprint, length=0)
 HALT = encode(Opcode.HALT)
-RUN = encode(Opcode.RUN, path=Path.BYPASS, signed=0, layer=3)
+RUN = encode(Opcode.RUN, path=Path.BYPASS, signed=0, layer=3, continues=0)
 
 
 def test_engine_fields():
@@ -53,6 +53,10 @@ def test_settings_persist_between_runs():
         (
             [CHECK, encode(Opcode.STEP, level=7, row=0, column=0)],
             "ACTIVATION has no level 7",
+        ),
+        (
+            [CHECK, encode(Opcode.RUN, path=Path.ENGINE, signed=0, layer=0, continues=1)],
+            "instruction 1 .RUN.: tiny keeps no sums from run to run",
         ),
     ],
 )

@@ -11,6 +11,7 @@ from nomul.verify import verify
 from quant.errors import NoMulError
 from quant.graph import Window
 from quant.quantized import QuantizedGraph
+from rtl.isa import decode
 from tests.external import small_machine
 from tests.random_networks import NetworkBuilder
 
@@ -111,6 +112,23 @@ def test_with_external_memory(outside):
     # The last layer ends with its last transfers, two instructions before the program.
     assert 0 < result.rtl_cycles - sum(row.rtl_cycles for row in result.rows) < 10
     assert result.rtl_cycles == pytest.approx(result.predicted, rel=0.05)
+
+
+def test_with_sums_that_go_on_from_run_to_run(outside):
+    """On the machine of the other network, of a layer with more weights than it holds."""
+    net = NetworkBuilder((35, 3, 3), np.random.default_rng(2), weight_bits=8)
+    net.conv("input", 20, Window((3, 3)))
+    net.layers[0].weight[:, 0] = 85
+    graph = net.graph("wide")
+    program = compile(graph, outside[1].architecture)
+    words = [decode(word) for word in program.instructions.tolist()]
+    assert any(word.fields.get("continues") for word in words)
+    images = np.random.default_rng(3).normal(size=(1, 35, 3, 3)).astype(np.float32)
+    result = verify(graph, program, images, silent)
+    result.check()
+    assert result.mismatches == 0
+    # Weight words of one beat: both channels together bring more than the memory takes in a cycle.
+    assert result.rtl_cycles == pytest.approx(result.predicted, rel=0.06)
 
 
 def test_a_damaged_weight_in_external_memory(outside):

@@ -137,7 +137,7 @@ def post(low, high, **settings):
 
 
 def run(path, signed=0):
-    return [encode(Opcode.RUN, path=path, signed=signed, layer=0)]
+    return [encode(Opcode.RUN, path=path, signed=signed, layer=0, continues=0)]
 
 
 def duration(taken, groups):

@@ -142,11 +142,45 @@ def test_addresses_in_any_order(gaps):
         run(settings, random_sums(np.prod(counts), seed=seed), gaps=gaps, seed=seed)
 
 
+@pytest.mark.parametrize("gaps", [0.0, 0.4])
+@pytest.mark.parametrize("shape", [(1, 4, 1, 1), (1, 1, 1, 6), (5, 2, 2, 3), (32, 1, 1, 1)])
+def test_sums_go_on_from_run_to_run(shape, gaps):
+    """Runs of one set of outputs, each of other inputs: the last gives the sums of all.
+
+    A run that does not continue forgets what was there, extremes included; other shifts, and idle
+    cycles between runs, change nothing.
+    """
+    positions, steps, passes, groups = shape
+    dut = Accumulator(*SIZE, continues=True)
+    rng = np.random.default_rng(positions)
+    store: dict[int, np.ndarray] = {}
+    rows, ends, expected, total = [], [], [], 0
+    for number, continues in enumerate((0, 1, 1, 0, 1)):
+        # Every group has accumulators of its own.
+        settings = nest(*shape)
+        settings["levels"][3]["step"] = 1
+        shifts = [int(shift) for shift in rng.integers(0, 1 << SHIFT_BITS, MAX_PASSES)]
+        sums = random_sums(np.prod(shape), seed=number)
+        sums[: len(sums) // 2] = -256 if number < 3 else 255
+        words, walk, finished = rows_of(settings, sums, gaps, rng)
+        words[0] |= {"passes": shifts, "continues": continues, "bypass": 0}
+        ends.extend(len(rows) + end for end in finished)
+        rows += [*words, IDLE, *[{}] * int(rng.integers(2, 5))]
+        expected += plain(dut.model(BITS, shifts, walk, sums, store, bool(continues)))
+        each = sums.reshape(groups, passes, steps, positions, LANES).sum(axis=2)
+        own = (each << np.array(shifts[:passes])[:, None, None]).sum(axis=1)
+        total = total * continues + own.reshape(-1, LANES)
+        wrapped = (total + 2**15) % 2**16 - 2**15
+        assert expected[-len(wrapped) :] == plain(wrapped)
+    shown = Bench(dut).played([*rows, IDLE, {}, {}], ["o_valid", "o"])
+    check(shown, ends, expected, dut.latency)
+
+
 class Bypassing(wiring.Component):
     """The block behind the maximum of windows, as in the machine, with one group."""
 
     def __init__(self):
-        self.accumulator = Accumulator(*SIZE)
+        self.accumulator = Accumulator(*SIZE, continues=True)
         self.pool = WindowMaximum(1, LANES, BYPASS_BITS - 1)
         word = nest_word(LEVELS[Nest.SUM], self.accumulator.address_bits, False)
         super().__init__(
@@ -155,6 +189,7 @@ class Bypassing(wiring.Component):
                 "valid": In(1),
                 "sums": In(self.accumulator.sums.shape()),
                 "bypass": In(1),
+                "continues": In(1),
                 "passes": In(self.accumulator.passes.shape()),
                 "clear": In(1),
                 "signed": In(1),
@@ -173,6 +208,7 @@ class Bypassing(wiring.Component):
             inner.valid.eq(self.valid),
             inner.sums.eq(self.sums),
             inner.bypass.eq(self.bypass),
+            inner.continues.eq(self.continues),
             inner.passes.eq(self.passes),
             pool.clear.eq(self.clear),
             pool.valid.eq(self.valid & self.bypass),
@@ -189,7 +225,10 @@ class Bypassing(wiring.Component):
 
 @pytest.mark.parametrize("gaps", [0.0, 0.4])
 def test_both_paths_in_turn(gaps):
-    """Maxima of windows, sums, maxima: neither path sees what the other had."""
+    """Maxima of windows, sums, maxima: neither path sees what the other had.
+
+    Maxima continue nothing, whatever the setting says.
+    """
     dut = Bypassing()
     latency = Accumulator.latency
     rng = np.random.default_rng(4)
@@ -211,7 +250,7 @@ def test_both_paths_in_turn(gaps):
     shifts = [k % 8 for k in range(MAX_PASSES)]
     for window in (1, 4, 9):
         for is_signed in (0, 1):
-            begin(bypass=1, signed=is_signed, passes=shifts)
+            begin(bypass=1, signed=is_signed, passes=shifts, continues=is_signed)
             count = 5 * window
             codes = rng.integers(0, 32, (count, LANES))
             inside = rng.random(count) < 0.6
@@ -221,7 +260,7 @@ def test_both_paths_in_turn(gaps):
             values = (codes ^ 16) - 16 if is_signed else codes
             expected += plain(WindowMaximum.model(values, inside[:, None], window))
 
-            begin(bypass=0)
+            begin(bypass=0, continues=0)
             sums = random_sums(24, seed=window)
             idle = np.ones(24, int)
             steps = add(nest(2, 3, 2, 2), sums, rng.integers(0, 32, (24, LANES)), idle)
@@ -232,5 +271,6 @@ def test_both_paths_in_turn(gaps):
 
 @pytest.mark.parametrize("shift_bits", [0, 3, 4])
 def test_conversion(shift_bits):
-    rtlil.convert(Accumulator(LANES, SUM_BITS, BITS, WORDS, shift_bits, BYPASS_BITS))
+    for continues in (False, True):
+        rtlil.convert(Accumulator(LANES, SUM_BITS, BITS, WORDS, shift_bits, BYPASS_BITS, continues))
     rtlil.convert(Bypassing())

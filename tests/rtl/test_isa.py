@@ -94,8 +94,8 @@ def test_unknown_opcodes(opcode):
             "loop    nest=sum level=3 last=9 step=-2",
         ),
         (
-            encode(Opcode.RUN, path=Path.BYPASS, signed=1, layer=7),
-            "run     path=bypass signed=1 layer=7",
+            encode(Opcode.RUN, path=Path.BYPASS, signed=1, layer=7, continues=0),
+            "run     path=bypass signed=1 layer=7 continues=0",
         ),
         (
             encode(Opcode.CHECK, version=2, fingerprint=0xABCD, length=0),

@@ -31,7 +31,7 @@ HALT = encode(Opcode.HALT)
 
 
 def run(path=0, signed=0, layer=0):
-    return encode(Opcode.RUN, path=path, signed=signed, layer=layer)
+    return encode(Opcode.RUN, path=path, signed=signed, layer=layer, continues=0)
 
 
 def low(value):

@@ -37,7 +37,7 @@ def written(counts, last_level, count):
 def test_members_of_the_last_word(groups, last_level, gaps):
     """Every count of members, level 1 or 3 with one iteration or several; words come in gaps."""
     rng = np.random.default_rng(groups)
-    for count in range(1, groups + 1):
+    for count in range(groups + 1):
         dut = WriteBack(groups, ADDRESS_BITS)
         members = {"last_level": last_level, "count": count}
         rows, expected = [{"members": members}], [None]

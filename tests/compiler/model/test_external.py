@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -94,6 +96,30 @@ def test_a_memory_that_holds_no_tile_is_too_small():
     work, segments = next(layers())
     found = tiled(ENGINE, work, segments, grid((2,), (16384,)), WIDTHS, SLOW)
     assert np.isinf(found.cycles).all()
+
+
+def test_slices_load_all_weights_for_every_part_of_the_map():
+    ahead = replace(SLOW, ahead=True)
+    for work, segments in layers():
+        if not work.ways:
+            continue
+        arguments = ENGINE, work, segments, grid(), WIDTHS, ahead
+        whole, found = tiled(*arguments), tiled(*arguments, 4)
+        assert (whole.slices == 1).all() and (found.slices == 4).all()
+        some = np.isfinite(found.cycles)
+        assert some[:, -1].all()
+        # The sums of a tile have accumulators, of which there are 64 and 256.
+        height, width, _ = work.output
+        pixels = {way.pixels for way in work.ways}
+        words = found.rows * -(-found.columns // max(pixels)) * found.groups
+        assert (words <= np.array([[64], [256]]))[some].all()
+        spots = -(-height // found.rows) * -(-width // found.columns)
+        assert (found.loads >= 4 * spots)[some].all()
+        assert not found.weights_stay[some].any()
+        assert (found.cycles >= found.loads * found.load * 0.999)[some].all()
+        best = whole.or_faster(found)
+        assert np.array_equal(best.cycles, np.minimum(whole.cycles, found.cycles))
+        assert (best.slices == np.where(found.cycles < whole.cycles, 4, 1)).all()
 
 
 def test_short_bursts_cost_more():

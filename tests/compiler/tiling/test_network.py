@@ -14,7 +14,7 @@ from quant.errors import NoMulError
 from quant.graph import Window
 from quant.quantized import QMaxPool
 from rtl.architecture import load_architecture
-from rtl.isa import Nest, Waited
+from rtl.isa import Nest, Opcode, Path, Waited
 from rtl.registers import Region
 from sim.reads import ActivationReads
 from tests.external import small_machine
@@ -28,26 +28,40 @@ def compiled(seed):
 
 
 def spans(move, beats):
-    """Feature words on chip, and outside, of a transfer."""
+    """Words on chip, and outside, of a transfer."""
     rows, words = np.arange(move.rows)[:, None], np.arange(move.words)
     inside = move.address + rows * move.address_stride + words
     outside = (move.offset + rows * move.memory_stride) // beats + words
     return set(inside.reshape(-1).tolist()), set(outside.reshape(-1).tolist())
 
 
-@pytest.mark.parametrize("seed", [1, 3, 7, 9, 10, 21, 27])
+def wide_network():
+    """Layers whose blocks do not fit the weights of :data:`NARROW`."""
+    net = NetworkBuilder((24, 5, 5), np.random.default_rng(4), weight_bits=2)
+    x = net.conv("input", 24, Window((3, 3), padding=(1, 1, 1, 1)))
+    x = net.conv(x, 24, Window((3, 3), padding=(1, 1, 1, 1)), residual=x)
+    x = net.conv(x, 40, Window((5, 5)))
+    net.conv(x, 9)
+    return net.graph("wide")
+
+
+NARROW = small_machine(weight_words=176)
+
+
+@pytest.mark.parametrize("seed", [1, 3, 7, 9, 10, 21, 27, "wide"])
 def test_nothing_is_used_before_it_is_there(seed):
     """Transfers that nothing has waited for touch no words that a run, or another channel's, does.
 
     Each channel works off its transfers in order; runs follow each other. So a word that a transfer
     reads or writes may be touched by others only behind a wait for it, or by its own channel.
     """
-    program = compiled(seed)
-    beats = word_beats(word_bits(ARCH)[Region.FEATURES])
+    program = compile(wide_network(), NARROW) if seed == "wide" else compiled(seed)
+    beats = {region: word_beats(bits) for region, bits in word_bits(ARCH).items()}
     open_: list[list[tuple]] = [[], []]  # transfers that may still be under way, of each channel
     sent, seen = [0] * CHANNELS, [0] * CHANNELS
-    running: set[int] = set()  # words that the run which may be under way writes or reads
-    for event in execute(ARCH, program.instructions.tolist()):
+    # Words that the run which may be under way writes or reads.
+    running: set[tuple[Region, int]] = set()
+    for event in execute(program.architecture, program.instructions.tolist()):
         if isinstance(event, Wait):
             if event.what is Waited.RUNS:
                 running = set()
@@ -58,9 +72,10 @@ def test_nothing_is_used_before_it_is_there(seed):
                 open_[n] = [entry for entry in open_[n] if entry[0] > seen[n]]
         elif isinstance(event, Move):
             sent[event.channel] += 1
-            if Region(event.region) is not Region.FEATURES:
-                continue
-            inside, outside = spans(event, beats)
+            region = Region(event.region)
+            words, outside = spans(event, beats[region])
+            inside = {(region, word) for word in words}
+            outside = {(event.buffer, word) for word in outside}
             for _, store, other_in, other_out in open_[1 - event.channel]:
                 if not event.store:
                     assert not inside & other_in, "overwrites what the other channel moves"
@@ -76,13 +91,26 @@ def test_nothing_is_used_before_it_is_there(seed):
                     assert not inside & (writes if store else running)
 
 
+def addressed(run, nest, region):
+    return {(region, word) for word in run.addresses(nest, 1 << 24).tolist()}
+
+
 def written(run):
-    return set(run.addresses(Nest.OUTPUT, 1 << 24).tolist())
+    if not run.settings.get(Opcode.MEMBERS)["count"]:
+        return set()
+    return addressed(run, Nest.OUTPUT, Region.FEATURES)
 
 
 def touched(run):
+    """What a run reads and writes; parameters count only where something is written."""
     reads = ActivationReads.of(ARCH, run, lambda *_: None)
-    return set(reads.addresses[reads.inside].reshape(-1).tolist()) | written(run)
+    features = reads.addresses[reads.inside].reshape(-1).tolist()
+    found = {(Region.FEATURES, word) for word in features} | written(run)
+    if run.path is Path.ENGINE:
+        found |= addressed(run, Nest.WEIGHT, Region.WEIGHTS)
+    if written(run):
+        found |= addressed(run, Nest.PARAMETER, Region.PARAMETERS)
+    return found
 
 
 def test_tensors_stand_apart_outside():
@@ -135,6 +163,47 @@ def test_a_machine_that_is_too_small(memory, message):
     net.conv("input", 24, Window((3, 3), padding=(1, 1, 1, 1)))
     with pytest.raises(NoMulError, match=message):
         compile(net.graph(), small_machine(**memory))
+
+
+def runs_of(program):
+    words = program.instructions.tolist()
+    return [event for event in execute(program.architecture, words) if isinstance(event, Run)]
+
+
+def test_layers_whose_weights_do_not_fit_come_in_slices():
+    """Each of their tiles is several runs, all but the first of which continue the one before."""
+    program = compile(wide_network(), NARROW)
+    sliced, open_ = set(), False
+    for event in execute(NARROW, program.instructions.tolist()):
+        if isinstance(event, Run):
+            assert bool(event.fields["continues"]) == open_
+            assert event.words(Nest.WEIGHT) <= NARROW.memory.weight_words // 2
+            sliced |= {event.layer} if open_ else set()
+            # What writes nothing goes on.
+            open_ = not written(event)
+    assert sliced == {0, 1, 2}
+    roomy = small_machine(weight_words=4096)
+    assert not any(run.fields["continues"] for run in runs_of(compile(wide_network(), roomy)))
+
+
+def test_a_classifier_of_the_size_of_vgg16():
+    """A tenth of it in each dimension, and as much of the machine's memory: what it takes to load.
+
+    The weights of a block of outputs are twice what the weight memory holds; they load without a
+    break while the runs before work.
+    """
+    base = load_architecture("zynq7020-ddr")
+    memory = replace(base.memory, weight_words=512, feature_words=256)
+    arch = replace(base, memory=memory)
+    net = NetworkBuilder((64, 6, 7), np.random.default_rng(0), signed=False, weight_bits=2)
+    net.conv("input", 320, Window((6, 7)))
+    program = compile(net.graph(), arch)
+    (layer,) = program.layers
+    words = -(-4 * 6 * 7 // 3) * 320
+    assert words // 10 > 2 * 512
+    loads = words * word_beats(word_bits(arch)[Region.WEIGHTS]) / (CHANNELS * 0.7)
+    assert loads < layer.cycles < 1.15 * loads
+    assert sum(run.fields["continues"] for run in runs_of(program)) >= 10 * 3
 
 
 def test_codes_that_split_stay_on_chip():
