@@ -25,7 +25,7 @@ from quant.reference import predict
 from quant.training.evaluate import evaluate
 from quant.training.trained import load_trained
 
-__all__ = ["NBQ", "TRAINED", "Chain", "chain", "main", "sample"]
+__all__ = ["NBQ", "TRAINED", "Chain", "chain", "data", "main", "sample"]
 
 TRAINED = Path(__file__).parent / "trained"
 CALIBRATION_IMAGES = 256
@@ -123,7 +123,11 @@ def sample(progress: Report) -> Values:
 def figures(name: str) -> list[Figure]:
     """Those of a network."""
     images = f"{name}, 10,000 JPEG images"
-    found = [Figure(f"{name}.float", "", free, f"top-1, {images}, as many epochs", form=".2f")]
+    found = [
+        Figure(
+            f"{name}.float", "", free, f"top-1, {images}, as many more epochs or more", form=".2f"
+        )
+    ]
     for bits in BITS[name]:
         bar = BARS[name].get(bits)
         paper = f"{PAPER[bits]}, the paper's ResNet-110" if name == "resnet20" else ""

@@ -14,6 +14,7 @@ from benchmarks.array_activity import multiplied, only_added, real_layer, shifte
 from benchmarks.figures import RESULTS, Benchmark, Figure, at_least, at_most, free
 from benchmarks.lone_array import cost
 from benchmarks.measure import quantized, test_images
+from benchmarks.nbq import chain, data
 from boards.parts import load_part
 from compiler.compile import compile as compile_graph
 from nomul.engines import simulated_machine
@@ -110,6 +111,9 @@ def mismatches(progress: Report) -> dict[str, Any]:
             for machine, scheme in SCHEMES.items()
         ]
         found[f"{network}.mismatches"], found[f"{network}.vpe.mismatches"] = wrong
+    trained = chain("resnet20", 3)
+    x = trained.preprocessing(data().test_images[:IMAGES])
+    found["resnet20.nbq3.mismatches"] = differing(trained.qgraph, MACHINE, x, progress)
     x = np.random.default_rng(0).normal(size=(2, 3, SIDE, SIDE)).astype(np.float32)
     qgraph = alexnet(SIDE, DIVISOR, classifier=True)
     found["alexnet.mismatches"] = sum(differing(qgraph, name, x, progress) for name in SCHEMES)
@@ -220,6 +224,13 @@ FIGURES = (
         Figure(f"{network}{twin}.mismatches", "0", at_most(0), f"{RTL}, {IMAGES} images", form=",d")
         for network in NETWORKS
         for twin in ("", ".vpe")
+    ),
+    Figure(
+        "resnet20.nbq3.mismatches",
+        "0",
+        at_most(0),
+        f"{RTL}, ResNet-20 trained with 3 bits, {IMAGES} images",
+        form=",d",
     ),
     Figure(
         "alexnet.mismatches",

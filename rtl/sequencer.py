@@ -8,6 +8,7 @@ from rtl.dma.engine import chosen_layout
 from rtl.dma.marks import mark_layout
 from rtl.dma.program import ProgramControl
 from rtl.dma.transfer import DmaConfig
+from rtl.faults import fault_kinds, faults_of, fields_of
 from rtl.isa import (
     INSTRUCTION_BITS,
     LAYOUTS,
@@ -15,10 +16,8 @@ from rtl.isa import (
     LEVELS,
     MAX_PASSES,
     OPCODE_BITS,
-    VERSION,
     Nest,
     Opcode,
-    Operation,
     Path,
     Waited,
     opcodes,
@@ -31,24 +30,14 @@ from rtl.store import HostAccess
 
 __all__ = ["Sequencer", "run_settings"]
 
-FAULTS = (
-    Error.WRONG_VERSION,
-    Error.ILLEGAL_OPCODE,
-    Error.NO_HALT,
-    Error.WRONG_MACHINE,
-    Error.NO_SUCH_LEVEL,
-)
-"""What an instruction may be refused for; of several the first is told."""
-
-SPLIT_FAULTS = (*FAULTS, Error.ILLEGAL_WIDTH, Error.ILLEGAL_OPERATION)
-"""The same of a machine whose codes split."""
-
 
 def run_settings(
     address_bits: dict[Nest, int], shift_bits: int, splits: bool = False, external: bool = False
 ) -> data.StructLayout:
-    """All settings of a run; ``splits``: of a machine whose codes do; ``external``: of one that
-    reaches external memory."""
+    """All settings of a run.
+
+    ``splits``: of a machine whose codes do; ``external``: of one that has external memory.
+    """
     nests = {
         nest.name.lower(): nest_settings(LEVELS[nest], bits, nest is Nest.ACTIVATION)
         for nest, bits in address_bits.items()
@@ -68,15 +57,6 @@ def run_settings(
             **({"continues": 1} if external else {}),
         }
     )
-
-
-def fields_of(word: Value, known: tuple[Opcode, ...]) -> dict[Opcode, data.View]:
-    """An instruction's fields, as each opcode has them."""
-    return {
-        op: data.View(LAYOUTS[op], word[OPCODE_BITS : OPCODE_BITS + LAYOUTS[op].size])
-        for op in known
-        if LAYOUTS[op].size
-    }
 
 
 class Sequencer(wiring.Component):
@@ -216,10 +196,12 @@ class Sequencer(wiring.Component):
         kind = data.View(kinds, Signal(kinds, reset_less=True))
         # What WAIT waits for.
         for_runs, for_transfers = Signal(), Signal()
-        known_faults = SPLIT_FAULTS if self.splits else FAULTS
+        known_faults = fault_kinds(self.splits)
         faults = Signal(len(known_faults), reset_less=True)
         behind_last = Const(0) if self.channels else fetch_pc == 0
-        following_faults = self.faults(read.data, first, behind_last)
+        following_faults = faults_of(
+            read.data, first, behind_last, self.opcodes, self.fingerprint, self.splits
+        )
         with m.If(running & take):
             m.d.sync += [
                 decoded.eq(fetched),
@@ -353,51 +335,6 @@ class Sequencer(wiring.Component):
                 fetched.eq(0),
             ]
         return m
-
-    def faults(self, word: Value, first: Value, behind_last: Value) -> Value:
-        """What is wrong with an instruction, a bit for each fault.
-
-        ``first``: it is the first one; ``behind_last``: the one fetched behind it would again be.
-        """
-        opcode, fields = word[:OPCODE_BITS], fields_of(word, self.opcodes)
-        check, loop = fields[Opcode.CHECK], fields[Opcode.LOOP]
-        is_check = opcode == Opcode.CHECK.value
-        has_level = Cat(
-            (loop.nest == nest) & (loop.level < levels) for nest, levels in LEVELS.items()
-        ).any()
-        no_step = fields[Opcode.STEP].level >= LEVELS[Nest.ACTIVATION]
-        no_nest = fields[Opcode.ORIGIN].nest.as_value() >= len(Nest)
-        faults = {
-            Error.WRONG_VERSION: (first & ~is_check) | (is_check & (check.version != VERSION)),
-            Error.ILLEGAL_OPCODE: self.unknown(opcode),
-            Error.NO_HALT: behind_last & (opcode != Opcode.HALT.value),
-            Error.WRONG_MACHINE: is_check & (check.fingerprint != self.fingerprint),
-            Error.NO_SUCH_LEVEL: ((opcode == Opcode.LOOP.value) & ~has_level)
-            | ((opcode == Opcode.STEP.value) & no_step)
-            | ((opcode == Opcode.ORIGIN.value) & no_nest),
-        }
-        if self.splits:
-            widths, rounding = fields[Opcode.WIDTHS], fields[Opcode.REQUANTIZE]
-            too_wide = Cat(
-                widths[name] > widths.run for name in ("activation", "residual", "output")
-            )
-            is_widths = opcode == Opcode.WIDTHS.value
-            no_operation = widths.operation.as_value() > max(op.value for op in Operation)
-            no_seed = rounding.stochastic & (rounding.seed == 0)
-            faults |= {
-                Error.ILLEGAL_WIDTH: is_widths & (too_wide.any() | widths.run.all()),
-                Error.ILLEGAL_OPERATION: (is_widths & no_operation)
-                | ((opcode == Opcode.REQUANTIZE.value) & no_seed),
-            }
-        return Cat(faults[error] for error in (SPLIT_FAULTS if self.splits else FAULTS))
-
-    def unknown(self, opcode: Value) -> Value:
-        """Whether the machine does not know an opcode."""
-        last = max(op.value for op in self.opcodes)
-        gaps = [code for code in range(last) if Opcode(code) not in self.opcodes]
-        return (
-            (opcode > last) | Cat(opcode == code for code in gaps).any() if gaps else opcode > last
-        )
 
     def write_settings(self, m: Module, kind, fields, following) -> None:
         """The settings that the instruction writes."""

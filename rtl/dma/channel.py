@@ -145,7 +145,9 @@ class DmaChannel(wiring.Component):
         ]
         m.d.comb += [
             moving.eq(
-                ~splitter.idle | (blocks.level != 0) | walker.o.valid | place.valid | packer.o.valid
+                ~splitter.idle
+                | (blocks.level != 0)
+                | (walker.o.valid | place.valid | packer.whole | packer.o.valid)
             ),
             begin.eq(
                 checker.o.valid & ~wanted.refused & ~stop & Mux(wanted.store, drained, loadable)

@@ -123,15 +123,15 @@ class ProgramControl(wiring.Component):
         ]
 
         # Troubles.
-        length, beyond = Signal(LENGTH, init=-1), Signal()
+        length, beyond, failed = Signal(LENGTH, init=-1), Signal(), Signal()
         quiet = Signal(self.config.patience.bit_length())
-        m.d.sync += beyond.eq(self.pc >= length)
+        m.d.sync += [beyond.eq(self.pc >= length), failed.eq(self.failed)]
         with m.If(self.check.valid):
             m.d.sync += length.eq(self.check.p.length)
         m.d.sync += quiet.eq(Mux(~self.decoded | self.execute | self.moved, 0, quiet + 1))
         m.d.comb += [
             self.troubles.NO_HALT.eq(self.decoded & beyond & ~self.busy),
-            self.troubles.TRANSFER.eq(self.decoded & self.failed & ~self.busy),
+            self.troubles.TRANSFER.eq(self.decoded & failed & ~self.busy),
             self.troubles.STUCK.eq(quiet[-1]),
         ]
         with m.If(self.clear):

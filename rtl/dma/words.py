@@ -4,6 +4,7 @@ from amaranth.hdl import Module, Signal, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from rtl.axi.elastic import Elastic
 from rtl.dma.transfer import ADDRESS, DmaConfig
 from rtl.dma.walk import word_layout
 from rtl.registers import Region
@@ -48,8 +49,10 @@ def packed_layout(config: DmaConfig) -> data.StructLayout:
 class Packer(wiring.Component):
     """Makes words of beats.
 
-    A word takes the beats of its region, lowest first. Latency 1 from the last beat, throughput a
-    beat a cycle, back-pressure yes.
+    A word takes the beats of its region, lowest first. It is gathered in one register and waits in
+    another, so that whether beats are taken does not hang on whether the memory takes a word, which
+    is known late. Latency 2 from the last beat; throughput a beat a cycle for words of two beats or
+    more, two in three cycles for words of one; back-pressure yes.
 
     Parameters
     ----------
@@ -61,9 +64,11 @@ class Packer(wiring.Component):
     place : In(stream of word_layout)
         Taken with the last beat of the word.
     o : Out(stream of packed_layout)
+    whole : Out(1)
+        A word has all its beats and is not yet at ``o``.
     """
 
-    latency = 1
+    latency = 2
 
     def __init__(self, config: DmaConfig) -> None:
         self.config = config
@@ -72,45 +77,45 @@ class Packer(wiring.Component):
                 "i": In(stream.Signature(config.axi.data_bits)),
                 "place": In(stream.Signature(word_layout())),
                 "o": Out(stream.Signature(packed_layout(config))),
+                "whole": Out(1),
             }
         )
 
     def elaborate(self, platform) -> Module:
         m = Module()
-        config, place, word = self.config, self.place, self.o.p
+        config, place = self.config, self.place
         width = config.axi.data_bits
         # The beat of the word that is next, one-hot.
         beat = Signal(config.most_beats, init=1)
-        last, take = Signal(), Signal()
+        last, take, room = Signal(), Signal(), Signal()
         to = Signal(len(config.regions))
         with m.Switch(place.p.region):
             for n, (region, _, bits) in enumerate(config.regions):
                 with m.Case(region):
                     m.d.comb += [last.eq(beat[config.beats(bits) - 1]), to[n].eq(1)]
-        # What is known early goes first: whether the memory takes a word is known last.
-        offered, ending, room = Signal(), Signal(), Signal()
         m.d.comb += [
-            offered.eq(self.i.valid & place.valid),
-            ending.eq(offered & last),
-            room.eq(~self.o.valid | self.o.ready),
+            room.eq(~self.whole | ~self.o.valid),
             self.i.ready.eq(place.valid & room),
-            take.eq(offered & room),
-            place.ready.eq(ending & room),
+            take.eq(self.i.valid & place.valid & room),
+            place.ready.eq(self.i.valid & last & room),
         ]
+        gathered = Signal(packed_layout(config), reset_less=True)
         with m.If(self.o.ready):
-            m.d.sync += [self.o.valid.eq(0), word.to.eq(0)]
+            m.d.sync += [self.o.valid.eq(0), self.o.p.to.eq(0)]
+        with m.If(self.whole & (self.o.ready | ~self.o.valid)):
+            m.d.sync += [self.o.valid.eq(1), self.o.payload.eq(gathered), self.whole.eq(0)]
         with m.If(take):
             for n in range(config.most_beats):
                 with m.If(beat[n]):
-                    m.d.sync += word.data[n * width : (n + 1) * width].eq(self.i.payload)
+                    m.d.sync += gathered.data[n * width : (n + 1) * width].eq(self.i.payload)
             m.d.sync += beat.eq(beat << 1)
             with m.If(last):
                 m.d.sync += [
                     beat.eq(1),
-                    self.o.valid.eq(1),
-                    word.to.eq(to),
-                    word.address.eq(place.p.address),
-                    word.last.eq(place.p.last),
+                    self.whole.eq(1),
+                    gathered.to.eq(to),
+                    gathered.address.eq(place.p.address),
+                    gathered.last.eq(place.p.last),
                 ]
         return m
 
@@ -119,8 +124,8 @@ class StoreReader(wiring.Component):
     """Reads feature words and gives their beats to a queue that has room for them.
 
     A word is asked for when the queue has room for all its beats, so nothing between memory and
-    queue can be held back. Throughput a beat a cycle. Latency 2 from the cycle in which a read is
-    granted to its first beat.
+    queue can be held back. Throughput a beat a cycle. Latency 1 from a place to its read, 2 from
+    the cycle in which that is granted to its first beat.
 
     Parameters
     ----------
@@ -161,25 +166,33 @@ class StoreReader(wiring.Component):
     def elaborate(self, platform) -> Module:
         m = Module()
         width, beats = self.config.axi.data_bits, self.config.beats(self.bits)
+        # Whether a read is granted is known late: it does not hold back places.
+        m.submodules.asked = asked = Elastic(ADDRESS)
         free = Signal(range(self.room + 1), init=self.room)
         enough = Signal()
-        granted = Signal()
+        taken, granted = Signal(), Signal()
+        # A cycle late: a word of one beat may have been taken meanwhile, others wait for it.
+        m.d.sync += enough.eq((free >= 2) if beats == 1 else (free >= beats) & ~taken)
         # Words come at least as many cycles apart as they have beats.
-        wait = Signal(range(beats))
-        # A cycle late: a word of one beat may have been granted meanwhile.
-        m.d.sync += enough.eq(free >= max(beats, 2))
+        wait, now = Signal(range(beats)), Signal(init=1)
         m.d.comb += [
-            self.memory.valid.eq(self.place.valid & enough & (wait == 0)),
-            self.memory.payload.eq(self.place.p.address),
+            asked.i.valid.eq(self.place.valid & enough),
+            asked.i.payload.eq(self.place.p.address),
+            self.place.ready.eq(asked.i.ready & enough),
+            taken.eq(self.place.valid & self.place.ready),
+            self.memory.valid.eq(asked.o.valid & now),
+            self.memory.payload.eq(asked.o.payload),
+            asked.o.ready.eq(self.memory.ready & now),
             granted.eq(self.memory.valid & self.memory.ready),
-            self.place.ready.eq(granted),
         ]
-        with m.If(granted):
-            m.d.sync += [free.eq(free - beats + self.left), wait.eq(beats - 1)]
+        with m.If(taken):
+            m.d.sync += free.eq(free - beats + self.left)
         with m.Else():
             m.d.sync += free.eq(free + self.left)
-            with m.If(wait != 0):
-                m.d.sync += wait.eq(wait - 1)
+        with m.If(granted):
+            m.d.sync += [wait.eq(beats - 1), now.eq(beats == 1)]
+        with m.Elif(wait != 0):
+            m.d.sync += [wait.eq(wait - 1), now.eq(wait == 1)]
 
         # The word's first beat goes on at once, the others one by one behind it.
         arrives, more = Signal(), Signal(range(beats + 1))

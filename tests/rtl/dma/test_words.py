@@ -17,15 +17,13 @@ def test_beats_and_words():
         assert len(beats_of(word, bits, 64)) == -(-bits // 64)
 
 
-@pytest.mark.parametrize("stall", [0.0, 0.5])
-def test_packer(stall):
-    """Words of 1, 2 and 4 beats in any order; what fills the last beat is anything."""
+def packed(indices, stall):
+    """Words of these regions through a packer: their last beats, beats and words with cycles."""
     ports = config()
     dut = Packer(ports)
     generator = random.Random(2)
     beats, places, wanted = [], [], []
-    for n in range(80):
-        index = generator.randrange(4)
+    for n, index in enumerate(indices):
         region, _, bits = ports.regions[index]
         own = [generator.getrandbits(64) for _ in range(ports.beats(bits))]
         place = {"address": generator.getrandbits(24), "last": n % 3 == 0}
@@ -38,10 +36,29 @@ def test_packer(stall):
     for word, (to, address, last, value, bits) in zip(received["o"].values, wanted):
         assert (word["to"], word["address"], word["last"]) == (to, address, last)
         assert word["data"] & (1 << bits) - 1 == value
-    if stall == 0:
-        assert sent["i"] == list(range(sent["i"][0], sent["i"][0] + len(beats)))
-        ends = [sent["i"][k] for k in accumulated(ports, places)]
-        assert received["o"].cycles == [cycle + dut.latency for cycle in ends]
+    return list(accumulated(ports, places)), sent["i"], received["o"].cycles
+
+
+@pytest.mark.parametrize("stall", [0.0, 0.5])
+def test_packer(stall):
+    """Words of 1, 2 and 4 beats in any order; what fills the last beat is anything."""
+    generator = random.Random(3)
+    packed([generator.randrange(4) for _ in range(80)], stall)
+
+
+def test_packer_takes_a_beat_a_cycle():
+    """Where words have several, in any order."""
+    generator = random.Random(4)
+    wide = [n for n, (_, _, bits) in enumerate(config().regions) if config().beats(bits) > 1]
+    ends, sent, received = packed([generator.choice(wide) for _ in range(40)], 0)
+    assert sent == list(range(sent[0], sent[0] + len(sent)))
+    assert received == [sent[end] + Packer.latency for end in ends]
+
+
+def test_packer_takes_two_words_of_a_beat_in_three_cycles():
+    narrow = next(n for n, (_, _, bits) in enumerate(config().regions) if bits <= 64)
+    _, sent, _ = packed([narrow] * 40, 0)
+    assert sent[-1] - sent[0] == pytest.approx(39 * 1.5, abs=1)
 
 
 def accumulated(ports, places):
