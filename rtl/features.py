@@ -24,7 +24,7 @@ class FeatureMemory(wiring.Component):
     In a group's copy the word at ``address`` stands in bank ``address % banks`` at index
     ``address // banks``. All banks of all copies are read at once, so a vector whose words are in
     different banks takes one cycle. Writes go to all copies. A word that is written in the cycle in
-    which it is read is read as it was before.
+    which it is read is read as it was before; if shared, also one of the cycle before.
 
     Latency 1 on both reading sides. Groups: throughput 1, the words hold while ``read`` is low.
     Residuals: a stream with back-pressure.

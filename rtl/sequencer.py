@@ -203,8 +203,12 @@ class Sequencer(wiring.Component):
             read.data, first, behind_last, self.opcodes, self.fingerprint, self.splits
         )
         with m.If(running & take):
+            m.d.sync += decoded.eq(fetched)
+            with m.If(fetched):
+                m.d.sync += first.eq(0)
+        # Whatever is taken while nothing runs does not execute.
+        with m.If(take):
             m.d.sync += [
-                decoded.eq(fetched),
                 word.eq(read.data),
                 faults.eq(following_faults),
                 bad.eq(Cat(following_faults[:-1].any(), following_faults[-1])),
@@ -214,8 +218,6 @@ class Sequencer(wiring.Component):
                 waits = read.data[:OPCODE_BITS] == Opcode.WAIT.value
                 runs = fields_of(read.data, self.opcodes)[Opcode.WAIT].what == Waited.RUNS
                 m.d.sync += [for_runs.eq(waits & runs), for_transfers.eq(waits & ~runs)]
-            with m.If(fetched):
-                m.d.sync += first.eq(0)
 
         # Execute. Runs and pauses lie many cycles apart, so the comparison may be two cycles late.
         busy, pause, reached = Signal(), Signal(), Signal()

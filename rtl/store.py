@@ -53,7 +53,8 @@ class Store(wiring.Component):
     of the machine's.
 
     A ``shared`` one keeps a word that waits in a register, so that others may read in every cycle
-    in which ``reads`` is low, also while a word waits.
+    in which ``reads`` is low, also while a word waits. It writes a cycle late, because who writes
+    is known late: a word can be read two cycles after it was given.
 
     Parameters
     ----------
@@ -70,7 +71,7 @@ class Store(wiring.Component):
     write : In(parts), write_address, write_data : In
         The machine's own writes, if there are any.
     written : Out(parts), written_address, written_data : Out
-        What is written in this cycle, by the machine or the host.
+        What the memory writes in this cycle, the machine's word or the host's.
     reads : Out(1)
         If shared: the machine reads in this cycle.
     host : In(HostAccess), or In(SharedAccess) if shared
@@ -127,14 +128,15 @@ class Store(wiring.Component):
             write.data.eq(self.written_data),
             write.en.eq(self.written),
         ]
-        m.d.comb += [
+        writes = m.d.sync if self.shared else m.d.comb
+        writes += [
             self.written.eq(host.write.replicate(self.parts)),
             self.written_address.eq(write_address),
             self.written_data.eq(host.write_data),
         ]
         if self.machine_writes:
             with m.If(~host.write):
-                m.d.comb += [
+                writes += [
                     self.written.eq(self.write),
                     self.written_address.eq(self.write_address),
                     self.written_data.eq(self.write_data),
