@@ -4,9 +4,10 @@ from bisect import bisect_right
 
 from compiler.settings import Move
 from rtl.architecture import External
+from rtl.dma.registers import CHANNELS
 from rtl.registers import Region
 
-__all__ = ["Channel", "Machine", "burst_cycles"]
+__all__ = ["Channel", "Machine", "burst_cycles", "transfer_cycles"]
 
 ISSUE = 7
 """From a ``MOVE`` until an idle channel begins with it."""
@@ -37,10 +38,17 @@ def burst_cycles(external: External, beats: float, store: bool = False) -> float
 
 
 def transfer_cycles(external: External, move: Move, beats: int) -> float:
-    """Cycles of a transfer of words of so many beats, from its first beat on."""
+    """Cycles of a transfer of words of so many beats, from its first beat on.
+
+    Weights come in long transfers, which all channels do a part of at the same time, and their
+    memory takes a word a cycle.
+    """
     row = move.words * beats
     bursts = -(-row // external.burst)
-    return move.rows * bursts * burst_cycles(external, row / bursts, bool(move.store))
+    cycles = bursts * burst_cycles(external, row / bursts, bool(move.store))
+    if move.region == Region.WEIGHTS:
+        cycles = max(cycles, move.words * CHANNELS)
+    return move.rows * cycles
 
 
 class Machine:

@@ -127,8 +127,8 @@ def test_with_sums_that_go_on_from_run_to_run(outside):
     result = verify(graph, program, images, silent)
     result.check()
     assert result.mismatches == 0
-    # Weight words of one beat: both channels together bring more than the memory takes in a cycle.
-    assert result.rtl_cycles == pytest.approx(result.predicted, rel=0.06)
+    # Weight words of one beat: both channels together could bring more than the memory takes.
+    assert result.rtl_cycles == pytest.approx(result.predicted, rel=0.03)
 
 
 def test_a_damaged_weight_in_external_memory(outside):

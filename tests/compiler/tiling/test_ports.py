@@ -1,9 +1,11 @@
 """The model of transfers' cycles beside channels on the RTL."""
 
+import dataclasses
+
 import pytest
 
 from compiler.settings import Move
-from compiler.tiling.ports import Channel, Machine, burst_cycles
+from compiler.tiling.ports import Channel, Machine, burst_cycles, transfer_cycles
 from rtl.architecture import External
 from rtl.dma.registers import Buffer
 from rtl.registers import Region
@@ -69,6 +71,14 @@ def test_bursts_wait_for_those_before_them():
     assert burst_cycles(External(16, 8, 8, 50, 62), 8) == 16
     assert burst_cycles(External(16, 8, 8, 100, 1), 1) == 2
     assert burst_cycles(External(16, 8, 8, 100, 1), 1, store=True) == 3
+
+
+def test_the_memory_of_weights_takes_a_word_a_cycle_of_both_channels():
+    external = External(16, 8, 8, 100, 50)
+    weights = dataclasses.replace(move(False, 1, 160), region=Region.WEIGHTS)
+    assert transfer_cycles(external, weights, 1) == 320
+    assert transfer_cycles(external, weights, 3) == 480
+    assert transfer_cycles(external, move(False, 1, 160), 1) == 160
 
 
 def test_what_the_machine_leaves():
