@@ -71,8 +71,8 @@ def timeline(architecture: Architecture, instructions: list[int]) -> Timeline:
                 owner, begin = layer, time
             stalls[layer] = stalls.get(layer, 0) + time - free
             cycles = run_cycles(architecture, event)
-            written = event.settings.get(Opcode.MEMBERS)["count"] > 0
-            words = event.words(Nest.OUTPUT) if written else 0
+            # Also those that write-back leaves out: a load waits for them all the same.
+            words = event.words(Nest.OUTPUT)
             residual = event.settings.get(Opcode.POST)["residual"]
             machine.run(time, cycles, words, words * residual)
             free = time + cycles
