@@ -85,7 +85,7 @@ class Rounding:
             Nearest codes, int64, of weights in units of the step, float64; called with arrays of
             the shape (groups, outputs of a group), or this and inputs behind.
         """
-        fraction = self._fractions(largest, nearest)
+        fraction = self.fractions(largest, nearest)
         codes = np.empty(self.weight.shape, np.int64)
         for part, (qq, xq) in zip(self.parts, self.moments, strict=True):
             w = self.weight[:, :, part]
@@ -98,11 +98,11 @@ class Rounding:
 
     def plain(self, largest: int | np.ndarray, nearest: Nearest) -> tuple[np.ndarray, np.ndarray]:
         """Each weight to the nearest code, with fractions as of :meth:`compensated`."""
-        fraction = self._fractions(largest, nearest)
+        fraction = self.fractions(largest, nearest)
         return self._result(nearest(np.ldexp(self.weight, fraction)), fraction)
 
-    def _fractions(self, largest: int | np.ndarray, nearest: Nearest) -> np.ndarray:
-        """Fraction of each channel, int64 (groups, outputs of a group, 1)."""
+    def fractions(self, largest: int | np.ndarray, nearest: Nearest) -> np.ndarray:
+        """The fraction of each channel as of :meth:`compensated`, int64 (groups, outputs, 1)."""
         each = np.broadcast_to(largest, self.shape[:1]).reshape(self.weight.shape[:2])
         return _search_fractions(self.weight, self.power, each, nearest)[..., None]
 

@@ -13,8 +13,9 @@ import torch
 from torch import nn
 from torch.nn.utils import parametrize
 
-from quant.codebooks import WORD_BITS
+from quant.codebooks import WORD_BITS, find_codebook
 from quant.errors import NoMulError
+from quant.training.calibrated import round_layers, set_layer
 from quant.training.fixed_activations import FixedActivations, parse_activations
 from quant.training.folding import fold_batch_norms
 from quant.training.methods import Method, Options
@@ -25,8 +26,18 @@ from quant.training.weights import keep_weights, parametrized
 __all__ = ["SCALES", "ClipQ", "ClipQOptions", "CodebookWeight", "swap"]
 
 SCALES = ("channel", "layer", "fixed")
+STARTS = ("weights", "calibrated")
 SEARCH_IMAGES = 128
 LAYERS = (nn.Conv2d, nn.Linear)
+CALIBRATED = {
+    "intervals": "means",
+    "clip_of": "all",
+    "scale": "channel",
+    "word": WORD_BITS,
+    "terms": 0,
+    "budget": 0.0,
+}
+"""What a calibrated start needs: its values are means of 8 bits, one of them 0 by size alone."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +64,10 @@ class ClipQOptions(Options):
         searched; 0 has the given ones in all layers.
     trials : int
         Of the search.
+    start : str
+        ``weights``: at the float weights, as published. ``calibrated``: at the codebooks of
+        :class:`~quant.schemes.codebook.FittedCodebook`; ``clip`` of a layer is then the share of
+        zeros found there, where that is more than the given one.
     """
 
     bits: int = 2
@@ -67,19 +82,30 @@ class ClipQOptions(Options):
     settle: float = 0.1
     budget: float = 0.0
     trials: int = 100
+    start: str = "weights"
 
     def __post_init__(self) -> None:
         self.partition()
         self.allowed()
         parse_activations(self.activations)
-        if self.scale not in SCALES:
-            raise NoMulError(f"scale is {self.scale!r}; choose one of: {', '.join(SCALES)}")
+        for name, known in (("scale", SCALES), ("start", STARTS)):
+            if getattr(self, name) not in known:
+                raise NoMulError(
+                    f"{name} is {getattr(self, name)!r}; choose one of: {', '.join(known)}"
+                )
         if not 0 <= self.settle < 1:
             raise NoMulError(f"settle is {self.settle}; give 0 or more, below 1")
         if self.budget and self.budget < 1:
             raise NoMulError(f"budget is {self.budget}; give 1 bit or more, or 0 for no search")
         if self.trials < 1:
             raise NoMulError(f"trials is {self.trials}; give 1 or more")
+        if self.start == "calibrated":
+            for name, needed in CALIBRATED.items():
+                if getattr(self, name) != needed:
+                    raise NoMulError(
+                        f"a calibrated start needs {name}={needed}, not {getattr(self, name)}; "
+                        "set it, or the option start to weights"
+                    )
 
     def partition(self) -> Partition:
         """Of layers that are not searched."""
@@ -139,6 +165,22 @@ class CodebookWeight(nn.Module):
         negative = partition.negative_intervals(weight.detach() / self._scale(weight))
         self.register_buffer("negative", torch.tensor(negative))
 
+    @classmethod
+    def calibrated(
+        cls, weight: torch.Tensor, partition: Partition, allowed: torch.Tensor, fraction: int
+    ) -> "CodebookWeight":
+        """Of a weight that already has the values of a codebook, and keeps them at first.
+
+        Its share of zeros is clipped where that is more than the partition's.
+        """
+        coded = find_codebook(weight.detach().numpy(), partition.bits)
+        assert coded is not None
+        zeros = replace(partition, clip=max(partition.clip, coded.zeros / weight.numel()))
+        result = cls(weight, zeros, allowed, "channel")
+        result.exponent.copy_(fraction - torch.from_numpy(coded.fraction))
+        result.negative.fill_(int((coded.codebook < 0).sum()))
+        return result
+
     def right_inverse(self, weight: torch.Tensor) -> torch.Tensor:
         """The parameter of a weight: itself."""
         return weight
@@ -160,7 +202,12 @@ def swap(model: nn.Module, options: ClipQOptions, partitions: list[Partition]) -
     Layers come in the order in which they were registered.
     """
     for layer, partition in zip(layers_of(model), partitions, strict=True):
-        weight = CodebookWeight(layer.weight, partition, options.allowed(), options.scale)
+        if options.start == "calibrated":
+            weight = CodebookWeight.calibrated(
+                layer.weight, partition, options.allowed(), options.fraction
+            )
+        else:
+            weight = CodebookWeight(layer.weight, partition, options.allowed(), options.scale)
         parametrize.register_parametrization(layer, "weight", weight)
     return model
 
@@ -180,11 +227,22 @@ class ClipQ(Method):
 
     def wrap(self, model: nn.Module, example: torch.Tensor) -> nn.Module:
         model = fold_batch_norms(model, example)
+        if self.options.start == "calibrated":
+            self._calibrate(model, example)
         swap(model, self.options, self._partitions(model, example[:SEARCH_IMAGES]))
         fraction = parse_activations(self.options.activations)
         if fraction is not None:
             self.fixed = FixedActivations(model, fraction)
         return model
+
+    def _calibrate(self, model: nn.Module, example: torch.Tensor) -> None:
+        """Set weights and biases to those that are rounded without training."""
+        activations = self.options.activations
+        suffix = "" if parse_activations(activations) is None else activations
+        rounded = round_layers(model, example, f"codebook{self.options.bits}{suffix}")
+        names = {module: name for name, module in model.named_modules()}
+        for layer in layers_of(model):
+            set_layer(layer, rounded[names[layer]])
 
     def _partitions(self, model: nn.Module, example: torch.Tensor) -> list[Partition]:
         """A partition a layer."""

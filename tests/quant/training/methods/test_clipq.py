@@ -11,9 +11,13 @@ from torch.nn.utils import parametrize
 from quant.codebooks import find_codebook
 from quant.errors import NoMulError
 from quant.networks import NETWORKS
+from quant.training.calibrated import round_layers
+from quant.training.folding import fold_batch_norms
 from quant.training.methods.clipq import ClipQ, ClipQOptions, CodebookWeight, swap
 from quant.training.partition import Partition, allowed_values
 from quant.training.weights import parametrized
+
+CALIBRATED_OPTIONS = {"start": "calibrated", "intervals": "means", "clip_of": "all"}
 
 
 def layer(scale: str = "channel", **options) -> nn.Conv2d:
@@ -104,9 +108,54 @@ def test_every_layer_has_its_own_partition():
     assert (model[1].weight == 0).float().mean() >= 0.5
 
 
+@pytest.mark.parametrize("activations", ["float", "q5"])
+def test_a_calibrated_start_keeps_what_quantization_finds(activations):
+    torch.manual_seed(0)
+    model = NETWORKS["lenet"].make()
+    x = torch.randn(32, *NETWORKS["lenet"].input_shape)
+    expected = round_layers(
+        fold_batch_norms(copy.deepcopy(model).eval(), x),
+        x,
+        "codebook2" if activations == "float" else f"codebook2{activations}",
+    )
+    method = ClipQ(ClipQOptions(**CALIBRATED_OPTIONS, activations=activations))
+    wrapped = method.wrap(model.eval(), x).train()
+    names = {name: module for name, module in wrapped.named_modules() if name in expected}
+    assert names.keys() == expected.keys()
+    for name, module in names.items():
+        weight, bias = expected[name]
+        zeros = int((weight == 0).sum()) / weight.numel()
+        if zeros >= 0.2:
+            assert torch.equal(module.weight, weight)
+        else:
+            assert (module.weight == 0).float().mean() >= 0.2
+        assert torch.equal(module.bias, bias)
+        holder = module.parametrizations.weight[0]
+        assert holder.partition.clip == max(0.2, zeros)
+    # A small step moves values a little, and no weight to another value.
+    before = {name: module.weight.detach().clone() for name, module in names.items()}
+    with torch.no_grad():
+        for module in names.values():
+            original = module.parametrizations.weight.original
+            original += 1e-4 * original.abs().max() * torch.randn_like(original)
+    for name, module in names.items():
+        if int((expected[name][0] == 0).sum()) >= 0.2 * module.weight.numel():
+            assert torch.equal(module.weight == 0, before[name] == 0)
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [("intervals", "linear"), ("clip_of", "sign"), ("scale", "layer"), ("terms", 1), ("word", 6)],
+)
+def test_a_calibrated_start_says_what_it_needs(option, value):
+    with pytest.raises(NoMulError, match=f"a calibrated start needs {option}=.*, not {value}; set"):
+        ClipQOptions(**CALIBRATED_OPTIONS | {option: value})
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
+        ({"start": "random"}, "start is 'random'; choose one of: weights, calibrated"),
         ({"bits": 6}, "an index of 6 bits"),
         ({"clip": -0.1}, "clip is -0.1"),
         ({"terms": 3}, "terms is 3"),
