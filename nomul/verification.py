@@ -112,6 +112,11 @@ class Verification:
         """Tensors that differed, over all layers, images and stages."""
         return sum(sum(row.wrong.values()) for row in self.rows)
 
+    @property
+    def failures(self) -> int:
+        """Tensors that differed; where none did, 1 if anything else failed, as cycles can."""
+        return self.mismatches or int(self.problem() is not None)
+
     def note(self, row: Row, mismatch: Mismatch) -> None:
         """Count a tensor that differs."""
         row.wrong[mismatch.stage] += 1

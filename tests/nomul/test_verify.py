@@ -77,6 +77,7 @@ def test_import_error_is_a_problem():
 def test_one_layer_with_wrong_cycles_is_a_problem():
     row = Row("conv1", "conv 3x3", "1x1x1", 9, predicted=10, rtl_cycles=12)
     assert "layer conv1 takes 12 on the RTL, expected 10" in Verification([row], 1).problem()
+    assert Verification([row], 1).failures == 1 and Verification([row], 1).mismatches == 0
 
 
 def test_compare_gives_the_first_difference():
