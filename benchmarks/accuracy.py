@@ -30,7 +30,19 @@ NETWORKS: dict[str, Callable[[], Dataset]] = {
     "resnet8": cifar10_lossless,
 }
 # What docs/quantizers.md compares.
-WEIGHTS = ("int8", "log5", "log4", "w4", "w4r", "w4r+", "w4r++", "sp2", "w3")
+WEIGHTS = (
+    "int8",
+    "log5",
+    "log4",
+    "w4",
+    "w4r",
+    "w4r+",
+    "w4r++",
+    "sp2",
+    "w3",
+    "codebook3",
+    "codebook2",
+)
 ACTIVATIONS = ("int8alog", "log5alog", "log4alog", "int8a4", "log5a4", "log4a4")
 SCHEMES = (*WEIGHTS, *ACTIVATIONS)
 RESULTS = Path(__file__).parent / "results" / "accuracy.json"
