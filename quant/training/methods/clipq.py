@@ -172,9 +172,15 @@ class CodebookWeight(nn.Module):
         """Of a weight that already has the values of a codebook, and keeps them at first.
 
         Its share of zeros is clipped where that is more than the partition's.
+
+        Errors: :class:`NoMulError` for a weight of more values than the partition has.
         """
         coded = find_codebook(weight.detach().numpy(), partition.bits)
-        assert coded is not None
+        if coded is None:
+            raise NoMulError(
+                f"calibration left a layer more than {(1 << partition.bits) - 1} values, as some "
+                "channels' sums are too fine; use more bits, or set the option start to weights"
+            )
         zeros = replace(partition, clip=max(partition.clip, coded.zeros / weight.numel()))
         result = cls(weight, zeros, allowed, "channel")
         result.exponent.copy_(fraction - torch.from_numpy(coded.fraction))

@@ -143,6 +143,12 @@ def test_a_calibrated_start_keeps_what_quantization_finds(activations):
             assert torch.equal(module.weight == 0, before[name] == 0)
 
 
+def test_a_calibrated_weight_of_too_many_values_is_refused():
+    weight = torch.tensor([[1.0, 3.0, 5.0, 7.0]])
+    with pytest.raises(NoMulError, match="calibration left a layer more than 3 values"):
+        CodebookWeight.calibrated(weight, Partition(2), allowed_values(5), 5)
+
+
 @pytest.mark.parametrize(
     ("option", "value"),
     [("intervals", "linear"), ("clip_of", "sign"), ("scale", "layer"), ("terms", 1), ("word", 6)],
