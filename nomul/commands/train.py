@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 from click.core import ParameterSource
+from torch import nn
 
 from nomul.codebooks import codebook_table
 from nomul.images import DATASETS
@@ -15,7 +16,7 @@ from nomul.output import console, stage
 from nomul.verb import OutputFile, Verb
 from quant.errors import NoMulError
 from quant.files import write_bytes
-from quant.networks import NETWORKS, PRETRAINED, find_trainable, pretrained
+from quant.networks import NETWORKS, PRETRAINED, Preprocessing, find_trainable, pretrained
 from quant.training.recipe import SCHEDULES, Recipe
 
 __all__ = ["command"]
@@ -77,7 +78,11 @@ class Pair(click.ParamType):
 @click.option("--warmup", type=float, default=0.0, help="Epochs of rising learning rate.")
 @click.option("--weight-decay", type=float, default=1e-4, show_default=True)
 @click.option("--label-smoothing", type=float, default=0.0)
-@click.option("--teacher", metavar="FILE|NAME", help="Network to imitate, as of --from.")
+@click.option(
+    "--teacher",
+    metavar="FILE|NAME",
+    help="Network to imitate: a file or name as of --from, of the same or another network.",
+)
 @click.option(
     "--distillation",
     type=float,
@@ -164,7 +169,7 @@ def command(
         torch.set_num_threads(threads)
     torch.manual_seed(seed)
     model = weights(origin, network, models) if origin else trainable.make()
-    imitated = weights(teacher, network, models) if teacher else None
+    imitated = teacher_of(teacher, network, models) if teacher else None
     name = images or ("cifar10-jpeg" if trainable.input_shape[0] == 3 else "mnist")
     if name not in DATASETS:
         raise NoMulError(f"no data set {name!r}; choose one of {', '.join(DATASETS)}")
@@ -230,23 +235,37 @@ def command_line() -> str:
     return shlex.join(words)
 
 
-def weights(source: str, network: str, models: Path | None):
+def weights(source: str, network: str, models: Path | None) -> nn.Module:
     """The network with the weights of a trained file or of a pretrained network.
 
     Errors: :class:`NoMulError` where the source holds another network.
     """
+    model, preprocessing = stored(source, models)
+    trainable = find_trainable(network)
+    if type(model) is not type(trainable.make()) or preprocessing != trainable.preprocessing:
+        raise NoMulError(f"{source} holds no {network}; give weights of the same network")
+    return model
+
+
+def teacher_of(source: str, network: str, models: Path | None) -> nn.Module:
+    """A trained file or a pretrained network that can teach a network: it reads the same images.
+
+    Errors: :class:`NoMulError` where the two prepare their images in different ways.
+    """
+    model, preprocessing = stored(source, models)
+    if preprocessing != find_trainable(network).preprocessing:
+        raise NoMulError(
+            f"{source} prepares its images in another way than {network}; take a teacher that "
+            "reads the same"
+        )
+    return model
+
+
+def stored(source: str, models: Path | None) -> tuple[nn.Module, Preprocessing]:
+    """The network of a trained file or a pretrained one, and what it expects of its images."""
     from quant.training.trained import load_trained
 
     if source in PRETRAINED:
-        model, preprocessing = pretrained(source, models)
-        trainable = find_trainable(network)
-        same = type(model) is type(trainable.make())
-        if not same or preprocessing != trainable.preprocessing:
-            raise NoMulError(f"{source} holds no {network}; give weights of the same network")
-        return model
+        return pretrained(source, models)
     trained = load_trained(source)
-    if trained.name != network:
-        raise NoMulError(
-            f"{source} holds a {trained.name}, not a {network}; give weights of the same network"
-        )
-    return trained.model
+    return trained.model, trained.preprocessing

@@ -5,7 +5,9 @@ import shlex
 
 import numpy as np
 import pytest
+import torch
 from click.testing import CliRunner, Result
+from torch import nn
 
 from nomul.cli import main
 from nomul.training import TrainingBar
@@ -99,6 +101,22 @@ def test_codebooks_on_their_way_to_integers(nomul, data, tmp_path):
     )
 
 
+def test_a_teacher_of_another_network(nomul, tmp_path):
+    teacher = NETWORKS["lenet16"].make()
+    last = [module for module in teacher.modules() if isinstance(module, nn.Linear)][-1]
+    with torch.no_grad():
+        last.weight.zero_()
+        last.bias.copy_(8 * (torch.arange(10) == 7))
+    save_trained(tmp_path / "sevens.pt", "lenet16", teacher)
+    imitated = nomul(
+        "train --epochs 3 --teacher @sevens.pt --distillation 1 --out @t.pt --json @t.json"
+    )
+    assert imitated.exit_code == 0, imitated.output
+    assert json.loads((tmp_path / "t.json").read_text())["test_accuracy"] == 0
+    images = torch.rand(4, 1, 28, 28)
+    assert load_trained(tmp_path / "t.pt").model(images).argmax(1).tolist() == [7] * 4
+
+
 def test_resumes_to_the_same_weights(nomul, tmp_path, monkeypatch):
     common = "train --epochs 3 --learning-rate 0.05 --threads 1"
     assert nomul(f"{common} --out @a.pt").exit_code == 0
@@ -128,7 +146,8 @@ def test_resumes_to_the_same_weights(nomul, tmp_path, monkeypatch):
         ("--epochs 1 --method clipq --bits 6", "an index of 6 bits is no codebook's; give 1 to 5"),
         ("--epochs 1 --method nbq --option shares=1", "the method has no option shares; it has"),
         ("--epochs 1 --from @none.pt", "none.pt does not exist"),
-        ("--epochs 1 --from @resnet8.pt", "holds a resnet8, not a lenet; give weights of the same"),
+        ("--epochs 1 --from @resnet8.pt", "resnet8.pt holds no lenet; give weights of the same"),
+        ("--epochs 1 --teacher @resnet8.pt", "resnet8.pt prepares its images in another way than"),
         ("--epochs 1 --images cifar100", "no data set 'cifar100'; choose one of cifar10"),
         ("--epochs 1 --count 500", "500 images were asked for; there are 192"),
         ("--epochs 1 --distillation 0.5", "distillation needs a teacher"),
