@@ -4,6 +4,8 @@ Quantization without training (:mod:`quant.schemes.rounding`) finds levels with 
 outputs err little. Training that begins there has little left to do.
 """
 
+from collections.abc import Iterable
+
 import numpy as np
 import torch
 from torch import nn
@@ -15,7 +17,7 @@ from quant.quantize import quantize
 from quant.quantized import QConv
 from quant.schemes import Scheme
 
-__all__ = ["Rounded", "round_layers", "set_layer"]
+__all__ = ["Rounded", "round_layers", "set_layers"]
 
 Rounded = tuple[torch.Tensor, torch.Tensor]
 """Weight and bias of a layer: float32 (outputs, ...) and (outputs,)."""
@@ -66,15 +68,19 @@ def round_layers(
     return found
 
 
-def set_layer(layer: nn.Conv2d | nn.Linear, rounded: Rounded) -> None:
-    """Give a layer these values; it gets a bias if it has none."""
-    weight, bias = rounded
+def set_layers(
+    model: nn.Module, layers: Iterable[nn.Conv2d | nn.Linear], rounded: dict[str, Rounded]
+) -> None:
+    """Give layers of a network their values by name; those without a bias get one."""
+    names = {module: name for name, module in model.named_modules()}
     with torch.no_grad():
-        layer.weight.copy_(weight)
-        if layer.bias is None:
-            layer.bias = nn.Parameter(bias)
-        else:
-            layer.bias.copy_(bias)
+        for layer in layers:
+            weight, bias = rounded[names[layer]]
+            layer.weight.copy_(weight)
+            if layer.bias is None:
+                layer.bias = nn.Parameter(bias)
+            else:
+                layer.bias.copy_(bias)
 
 
 def flat(weight: np.ndarray) -> np.ndarray:

@@ -15,7 +15,7 @@ from torch.nn.utils import parametrize
 
 from quant.codebooks import WORD_BITS, find_codebook
 from quant.errors import NoMulError
-from quant.training.calibrated import round_layers, set_layer
+from quant.training.calibrated import round_layers, set_layers
 from quant.training.fixed_activations import FixedActivations, parse_activations
 from quant.training.folding import fold_batch_norms
 from quant.training.methods import Method, Options
@@ -246,9 +246,7 @@ class ClipQ(Method):
         activations = self.options.activations
         suffix = "" if parse_activations(activations) is None else activations
         rounded = round_layers(model, example, f"codebook{self.options.bits}{suffix}")
-        names = {module: name for name, module in model.named_modules()}
-        for layer in layers_of(model):
-            set_layer(layer, rounded[names[layer]])
+        set_layers(model, layers_of(model), rounded)
 
     def _partitions(self, model: nn.Module, example: torch.Tensor) -> list[Partition]:
         """A partition a layer."""

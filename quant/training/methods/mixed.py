@@ -14,7 +14,7 @@ from torch.nn.utils import parametrize
 from quant.allocation.allocation import Allocation
 from quant.allocation.tables import sizes
 from quant.errors import NoMulError
-from quant.training.calibrated import round_layers, set_layer
+from quant.training.calibrated import round_layers, set_layers
 from quant.training.folding import fold_batch_norms
 from quant.training.methods import Method, Options
 from quant.training.weights import keep_weights, parametrized
@@ -116,9 +116,8 @@ class MixedTraining(Method):
             raise NoMulError(
                 f"{self.options.widths} holds widths of another network; allocate for this one"
             )
-        rounded = round_layers(model, example, found.scheme())
+        set_layers(model, layers.values(), round_layers(model, example, found.scheme()))
         for name, layer in layers.items():
-            set_layer(layer, rounded[name])
             step = steps_of(name, layer.weight.detach().numpy(), found.kind, found.bits[name])
             weight = SizedWeight(found.kind, found.bits[name], step)
             parametrize.register_parametrization(layer, "weight", weight)

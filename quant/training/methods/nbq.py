@@ -12,7 +12,7 @@ from torch import nn
 from torch.nn.utils import parametrize
 
 from quant.errors import NoMulError
-from quant.training.calibrated import round_layers, set_layer
+from quant.training.calibrated import round_layers, set_layers
 from quant.training.folding import fold_batch_norms
 from quant.training.methods import Method, Options
 from quant.training.staircase import level_count, staircase
@@ -196,9 +196,8 @@ class NBitTraining(Method):
         chosen = layer_bits(model, self.options)
         widths = {bits for _, bits in chosen}
         rounded = {bits: round_layers(model, example, f"pow{bits}") for bits in widths}
-        names = {module: name for name, module in model.named_modules()}
-        for layer, bits in chosen:
-            set_layer(layer, rounded[bits][names[layer]])
+        for bits, found in rounded.items():
+            set_layers(model, [layer for layer, own in chosen if own == bits], found)
 
     def begin_epoch(self, model: nn.Module, done: float) -> None:
         if done <= 1 - self.options.settle:
