@@ -1,16 +1,17 @@
 """Layers to runs: a convolution on the engine, all else past it."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 
+from compiler.bypass import enlargements, windows
 from compiler.emit import Emitter, pack_parameters
-from compiler.mapping import LARGEST_COUNT, Convolution, Mapping
+from compiler.mapping import Convolution, Mapping
 from compiler.nest import Level, Vector, Walk
 from compiler.settings import encode_fields
-from compiler.tiles import Tile, tiles
+from compiler.tiles import Tile
 from compiler.widths import check_shift, check_windows, residual_shifts
-from quant.errors import NoMulError
 from quant.graph import Window
 from quant.quantized import (
     QAdd,
@@ -148,35 +149,8 @@ def upsample(emitter: Emitter, layer: QUpsample) -> None:
     """Every word ``factor`` times: loops that do not move the address."""
     uniform(emitter, layer)
     source, output = emitter.tensors[layer.inputs[0]], emitter.tensors[layer.name]
-    _, height, width = source.shape
-    rows, columns = layer.factor
-    groups, pitch = emitter.architecture.groups, source.pitch
-    limit = LARGEST_COUNT // -(-output.layout.blocks // groups)
-    if columns * rows * width > limit:
-        raise NoMulError(
-            f"layer {layer.name}: a row of {width} columns, enlarged {columns} x {rows}, is more "
-            f"than a run can make; use smaller images"
-        )
-    for tile in tiles(height, width, output.layout.blocks, groups, 1, limit // (rows * columns)):
-        levels = (
-            Level(columns),
-            Level(tile.columns, pitch, column=pitch),
-            Level(rows),
-            Level(tile.rows, width * pitch, row=1),
-            Level(tile.groups, groups, column=groups),
-        )
-        first = (tile.row * width + tile.column) * pitch
-        larger = Tile(
-            tile.row * rows,
-            tile.rows * rows,
-            tile.column * columns,
-            tile.columns * columns,
-            tile.blocks,
-            groups,
-            1,
-        )
-        walk = Walk(levels, source.address + first, tile.row, tile.column * pitch)
-        bypass(emitter, layer, walk, Vector(1, 1), 1, larger, 0)
+    for tile, walk in enlargements(layer, source, output, emitter.architecture.groups):
+        bypass(emitter, layer, walk, Vector(1, 1), 1, tile, 0)
 
 
 def uniform(emitter: Emitter, layer: QLayer, residual_left: int = 0, right: int = 0) -> None:
@@ -196,29 +170,13 @@ def uniform(emitter: Emitter, layer: QLayer, residual_left: int = 0, right: int 
 def window_runs(emitter: Emitter, layer: QLayer, window: Window, shift: int) -> None:
     """Runs past the engine in which each output is the largest code of its window, shifted."""
     source, output = emitter.tensors[layer.inputs[0]], emitter.tensors[layer.name]
-    width, pitch = source.shape[2], source.pitch
-    groups = emitter.architecture.groups
-    _, rows, columns = output.shape
-    blocks = output.layout.blocks
+    groups, blocks, columns = emitter.architecture.groups, output.layout.blocks, output.shape[2]
     # Column groups work on neighbouring columns or on neighbouring blocks, whatever fills them.
     by_columns = -(-columns // groups) * blocks <= columns * -(-blocks // groups)
     split, pixels = (1, groups) if by_columns else (groups, 1)
-    limit = LARGEST_COUNT // -(-blocks // split)
-    across, down = window.stride[1] * pitch, window.stride[0] * width * pitch
-    right, below = window.dilation[1] * pitch, window.dilation[0] * width * pitch
-    for tile in tiles(rows, columns, blocks, split, pixels, limit):
-        row = tile.row * window.stride[0] - window.padding[0]
-        column = (tile.column * window.stride[1] - window.padding[1]) * pitch
-        levels = (
-            Level(window.kernel[1], right, column=right),
-            Level(window.kernel[0], below, row=window.dilation[0]),
-            Level(tile.word_columns, pixels * across, column=pixels * across),
-            Level(tile.rows, down, row=window.stride[0]),
-            Level(tile.groups, split, column=split),
-        )
-        address = source.address + row * width * pitch + column
-        walk = Walk(levels, address, row, column)
-        vector = Vector(1, across if by_columns else 1)
+    vector = Vector(1, window.stride[1] * source.pitch if by_columns else 1)
+    for tile, block in windows(window, source, output, split, pixels):
+        walk = replace(block, levels=(*block.levels, Level(tile.groups, split, column=split)))
         bypass(emitter, layer, walk, vector, window.positions, tile, shift)
 
 

@@ -5,9 +5,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from compiler.bypass import enlargements, windows
 from compiler.emit import Emitter
 from compiler.lower import Mapper
-from compiler.mapping import LARGEST_COUNT, Convolution
+from compiler.mapping import Convolution
 from compiler.nest import Level, Vector, Walk
 from compiler.settings import encode_fields
 from compiler.split import (
@@ -19,7 +20,7 @@ from compiler.split import (
     width_code,
 )
 from compiler.tensor import PlacedTensor
-from compiler.tiles import Tile, tiles
+from compiler.tiles import Tile
 from compiler.widths import Limits, check_windows, convolution_limits
 from quant.errors import NoMulError
 from quant.graph import Window
@@ -232,70 +233,26 @@ def elementwise(place: Place, window: Window, shift: int, offset: int) -> None:
     limits = emitter.limits[layer.inputs[0]]
     place.check(np.array([shift]), limits, limits, offset)
     view = place.view(source)
-    width, pitch = source.shape[2], source.pitch
-    _, rows, columns = place.output.shape
     blocks = view.layout.blocks
-    across, down = window.stride[1] * pitch, window.stride[0] * width * pitch
-    right, below = window.dilation[1] * pitch, window.dilation[0] * width * pitch
     of_word = min(place.ratio(source), blocks)
     words = Level(blocks // of_word, 1, column=1)
-    kernel = (
-        Level(window.kernel[1], right, column=right),
-        Level(window.kernel[0], below, row=window.dilation[0]),
-    )
     parameters = uniform_parameters(place, view, shift)
-    limit = LARGEST_COUNT // blocks
-    for tile in tiles(rows, columns, blocks, 1, 1, limit):
-        row = tile.row * window.stride[0] - window.padding[0]
-        column = (tile.column * window.stride[1] - window.padding[1]) * pitch
-        over = (
-            Level(tile.columns, across, column=across),
-            Level(tile.rows, down, row=window.stride[0]),
-        )
-        # Level 2 says which of a word's codes are loaded.
-        levels = (*over, Level(of_word), words) if window == Window() else (*kernel, *over, words)
-        address = source.address + row * width * pitch + column
-        walk = Walk(levels, address, row, column)
+    for tile, block in windows(window, source, view, 1, 1):
+        # Without a window level 2 says which of a word's codes are loaded.
+        positions = (*block.levels[2:], Level(of_word)) if window == Window() else block.levels
+        walk = replace(block, levels=(*positions, words))
         bypass(place, walk, window.positions, tile, parameter_walk(tile, parameters), offset)
 
 
 def upsample(emitter: Emitter, layer: QUpsample) -> None:
     """Every word ``factor`` times: loops that do not move the address."""
     place = Place.of(emitter, layer)
-    source = place.source
-    _, height, width = source.shape
-    rows, columns = layer.factor
-    view = place.view(source)
-    pitch, blocks = source.pitch, view.layout.blocks
-    limit = LARGEST_COUNT // blocks
-    if columns * rows * width > limit:
-        raise NoMulError(
-            f"layer {layer.name}: a row of {width} columns, enlarged {columns} x {rows}, is more "
-            f"than a run can make; use smaller images"
-        )
+    view = place.view(place.source)
     limits = emitter.limits[layer.inputs[0]]
     place.check(np.zeros(1, np.int64), limits, limits, 0)
     parameters = uniform_parameters(place, view, 0)
-    for tile in tiles(height, width, blocks, 1, 1, limit // (rows * columns)):
-        levels = (
-            Level(columns),
-            Level(tile.columns, pitch, column=pitch),
-            Level(rows),
-            Level(tile.rows, width * pitch, row=1),
-            Level(blocks, 1, column=1),
-        )
-        first = (tile.row * width + tile.column) * pitch
-        larger = Tile(
-            tile.row * rows,
-            tile.rows * rows,
-            tile.column * columns,
-            tile.columns * columns,
-            blocks,
-            1,
-            1,
-        )
-        walk = Walk(levels, source.address + first, tile.row, tile.column * pitch)
-        bypass(place, walk, 1, larger, parameter_walk(larger, parameters), 0)
+    for tile, walk in enlargements(layer, place.source, view, 1):
+        bypass(place, walk, 1, tile, parameter_walk(tile, parameters), 0)
 
 
 def bypass(
