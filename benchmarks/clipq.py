@@ -8,6 +8,7 @@ from collections.abc import Callable
 from functools import partial
 
 import numpy as np
+from torch import nn
 
 from benchmarks.accuracy import top1
 from benchmarks.figures import Benchmark, Figure, Values, at_least, at_most, free
@@ -18,6 +19,7 @@ from quant.datasets import calibration_images
 from quant.errors import NoMulError
 from quant.floating import run_float
 from quant.importers import load
+from quant.networks import PRETRAINED, pretrained
 from quant.quantize import quantize
 from quant.training.trained import Trained, codebooks, load_trained
 
@@ -74,25 +76,37 @@ def sizes(found: Trained) -> Values:
 
 
 def network(name: str, progress: Report) -> Values:
-    """Accuracies of a network on all test images, float and with codebooks."""
-    images, labels = data().test_images, data().test_labels
-    progress(0, 2, "float")
-    start = trained(name, "float")
-    graph = load(start.model, start.trainable.input_shape, name)
-    x = start.preprocessing(images)
-    exact = top1(run_float(graph, x, keep=[graph.output])[graph.output], labels)
-    progress(1, 2, "codebooks")
+    """Accuracies of a network on all test images, float and with codebooks.
+
+    Float is the network that training with codebooks began with: a pretrained one, where there is
+    one of that name, else the trained one, which for pretrained networks is the float twin, trained
+    further for longer than that with codebooks.
+    """
+    labels = data().test_labels
     found = trained(name, f"clipq{BITS}")
-    made = chain(found)
+    made, own = chain(found), trained(name, "float")
+    x = made.preprocessing(data().test_images)
+
+    def exact(model: nn.Module) -> float:
+        graph = load(model, own.trainable.input_shape, name)
+        return top1(run_float(graph, x, keep=[graph.output])[graph.output], labels)
+
+    progress(0, 3, "float")
+    start = exact(pretrained(name)[0] if name in PRETRAINED else own.model)
+    progress(1, 3, "codebooks")
     scores = outputs(made.qgraph, x)
     accuracy = top1(scores, labels)
-    return {
-        f"{name}.float": exact,
+    progress(2, 3, "codebooks, evaluated")
+    figures = {
+        f"{name}.float": start,
         f"{name}.clipq": accuracy,
-        f"{name}.clipq.loss": exact - accuracy,
+        f"{name}.clipq.loss": start - accuracy,
         f"{name}.mismatches": made.mismatches(x, scores),
         **sizes(found),
     }
+    if name in PRETRAINED:
+        figures[f"{name}.clipq.twin_loss"] = exact(own.model) - accuracy
+    return figures
 
 
 def sample(progress: Report) -> Values:
@@ -119,6 +133,9 @@ def figures(name: str) -> list[Figure]:
 
     limit = NETWORKS[name]
     least = {"nin": (84.0, ">= 84")}.get(name)
+    twin = []
+    if name in PRETRAINED:
+        twin.append(figure("clipq.twin_loss", "", free, f"points below the float twin, {how}"))
     return [
         figure(
             "float",
@@ -128,6 +145,7 @@ def figures(name: str) -> list[Figure]:
         ),
         figure("clipq", "", free, f"top-1, {how}"),
         figure("clipq.loss", f"<= {limit}", at_most(limit), f"points below float, {how}"),
+        *twin,
         figure("zeros", ">= 0.2", at_least(0.2), f"share of 0, {layers}", ".4f"),
         figure("bytes", "", free, f"indices, codebooks and powers of two, {layers}", ",d"),
         figure("compression", "", free, f"times smaller than float32, {layers}"),
