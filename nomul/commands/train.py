@@ -240,10 +240,12 @@ def weights(source: str, network: str, models: Path | None) -> nn.Module:
 
     Errors: :class:`NoMulError` where the source holds another network.
     """
-    model, preprocessing = stored(source, models)
+    name, model, preprocessing = stored(source, models)
     trainable = find_trainable(network)
     if type(model) is not type(trainable.make()) or preprocessing != trainable.preprocessing:
-        raise NoMulError(f"{source} holds no {network}; give weights of the same network")
+        raise NoMulError(
+            f"{source} holds a {name}, not a {network}; give weights of the same network"
+        )
     return model
 
 
@@ -252,7 +254,7 @@ def teacher_of(source: str, network: str, models: Path | None) -> nn.Module:
 
     Errors: :class:`NoMulError` where the two prepare their images in different ways.
     """
-    model, preprocessing = stored(source, models)
+    _, model, preprocessing = stored(source, models)
     if preprocessing != find_trainable(network).preprocessing:
         raise NoMulError(
             f"{source} prepares its images in another way than {network}; take a teacher that "
@@ -261,11 +263,11 @@ def teacher_of(source: str, network: str, models: Path | None) -> nn.Module:
     return model
 
 
-def stored(source: str, models: Path | None) -> tuple[nn.Module, Preprocessing]:
-    """The network of a trained file or a pretrained one, and what it expects of its images."""
+def stored(source: str, models: Path | None) -> tuple[str, nn.Module, Preprocessing]:
+    """A trained file's network or a pretrained one: what it is, and what its images must be."""
     from quant.training.trained import load_trained
 
     if source in PRETRAINED:
-        return pretrained(source, models)
+        return f"published {source}", *pretrained(source, models)
     trained = load_trained(source)
-    return trained.model, trained.preprocessing
+    return trained.name, trained.model, trained.preprocessing

@@ -146,7 +146,7 @@ def test_resumes_to_the_same_weights(nomul, tmp_path, monkeypatch):
         ("--epochs 1 --method clipq --bits 6", "an index of 6 bits is no codebook's; give 1 to 5"),
         ("--epochs 1 --method nbq --option shares=1", "the method has no option shares; it has"),
         ("--epochs 1 --from @none.pt", "none.pt does not exist"),
-        ("--epochs 1 --from @resnet8.pt", "resnet8.pt holds no lenet; give weights of the same"),
+        ("--epochs 1 --from @resnet8.pt", "holds a resnet8, not a lenet; give weights of the same"),
         ("--epochs 1 --teacher @resnet8.pt", "resnet8.pt prepares its images in another way than"),
         ("--epochs 1 --images cifar100", "no data set 'cifar100'; choose one of cifar10"),
         ("--epochs 1 --count 500", "500 images were asked for; there are 192"),
