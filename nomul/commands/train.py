@@ -17,7 +17,7 @@ from nomul.verb import OutputFile, Verb
 from quant.errors import NoMulError
 from quant.files import write_bytes
 from quant.networks import NETWORKS, PRETRAINED, Preprocessing, find_trainable, pretrained
-from quant.training.recipe import SCHEDULES, Recipe
+from quant.training.recipe import PRECISIONS, SCHEDULES, Recipe
 
 __all__ = ["command"]
 
@@ -88,6 +88,13 @@ class Pair(click.ParamType):
     type=float,
     help="Share of the loss that compares with the teacher.  [default: 0.5 with a teacher]",
 )
+@click.option(
+    "--precision",
+    type=click.Choice(PRECISIONS),
+    default="float32",
+    show_default=True,
+    help="Of the computation; bfloat16 is faster where the processor has it.",
+)
 @click.option("--seed", type=int, default=0, show_default=True)
 @click.option(
     "--threads",
@@ -127,6 +134,7 @@ def command(
     label_smoothing: float,
     teacher: str | None,
     distillation: float | None,
+    precision: str,
     seed: int,
     threads: int | None,
     test_every: int,
@@ -164,6 +172,7 @@ def command(
         label_smoothing=label_smoothing,
         distillation=(0.5 if teacher else 0.0) if distillation is None else distillation,
         seed=seed,
+        precision=precision,
     )
     if threads is not None:
         torch.set_num_threads(threads)

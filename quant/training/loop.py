@@ -112,7 +112,7 @@ def train(
             for group in optimizer.param_groups:
                 group["lr"] = recipe.rate(done)
             method.begin_step(model, done / recipe.epochs)
-            outputs = model(x)
+            outputs = _outputs(model, x, recipe)
             loss = _loss(outputs, x, y, recipe, teacher)
             penalty = method.penalty(model)
             if penalty is not None:
@@ -176,6 +176,12 @@ def sgd(model: nn.Module, recipe: Recipe) -> torch.optim.SGD:
     )
 
 
+def _outputs(model: nn.Module, x: torch.Tensor, recipe: Recipe) -> torch.Tensor:
+    """Logits, float32, computed in the recipe's precision."""
+    with torch.autocast("cpu", torch.bfloat16, enabled=recipe.precision == "bfloat16"):
+        return model(x).float()
+
+
 def _loss(
     outputs: torch.Tensor,
     x: torch.Tensor,
@@ -187,7 +193,7 @@ def _loss(
     if not recipe.distillation or teacher is None:
         return loss
     with torch.inference_mode():
-        aim = F.log_softmax(teacher(x) / TEMPERATURE, 1)
+        aim = F.log_softmax(_outputs(teacher, x, recipe) / TEMPERATURE, 1)
     found = F.log_softmax(outputs / TEMPERATURE, 1)
     distance = F.kl_div(found, aim.clone(), reduction="batchmean", log_target=True)
     return (1 - recipe.distillation) * loss + recipe.distillation * TEMPERATURE**2 * distance

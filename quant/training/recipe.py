@@ -5,8 +5,9 @@ from dataclasses import dataclass
 
 from quant.errors import NoMulError
 
-__all__ = ["SCHEDULES", "Recipe"]
+__all__ = ["PRECISIONS", "SCHEDULES", "Recipe"]
 
+PRECISIONS = ("float32", "bfloat16")
 SCHEDULES = ("cosine", "step")
 DROPS = (0.5, 0.75)
 """Parts of a training after which ``step`` divides the learning rate by ten."""
@@ -35,6 +36,10 @@ class Recipe:
         Share of the loss that compares with a teacher's outputs; 0 needs no teacher.
     seed : int
         Of the order of images and of their augmentation.
+    precision : str
+        What convolutions and linear layers compute in while training. ``bfloat16`` has the range of
+        float32 and 8 significant bits, so a weight with 8 or fewer is the same in both; weights and
+        their updates stay float32, and tests are always float32.
 
     Errors: :class:`NoMulError` for values out of range.
     """
@@ -49,6 +54,7 @@ class Recipe:
     label_smoothing: float = 0.0
     distillation: float = 0.0
     seed: int = 0
+    precision: str = "float32"
 
     def __post_init__(self) -> None:
         for name, least in (("epochs", 1), ("batch", 1), ("seed", 0)):
@@ -61,8 +67,11 @@ class Recipe:
         for name in ("momentum", "label_smoothing", "distillation"):
             if not 0 <= getattr(self, name) <= 1:
                 raise NoMulError(f"{name} is {getattr(self, name)}; give 0 to 1")
-        if self.schedule not in SCHEDULES:
-            raise NoMulError(f"no schedule {self.schedule}; choose one of {', '.join(SCHEDULES)}")
+        for name, known in (("schedule", SCHEDULES), ("precision", PRECISIONS)):
+            if getattr(self, name) not in known:
+                raise NoMulError(
+                    f"no {name} {getattr(self, name)}; choose one of {', '.join(known)}"
+                )
 
     def rate(self, done: float) -> float:
         """The learning rate after ``done`` epochs, fractions included.

@@ -78,12 +78,14 @@ def test_codebooks_on_their_way_to_integers(nomul, data, tmp_path):
     floats = nomul("train --epochs 10 --learning-rate 0.05 --out @f.pt")
     assert floats.exit_code == 0, floats.output
     command = "train --method clipq --bits 2 --option activations=q5 --from @f.pt --epochs 3"
-    trained = nomul(f"{command} --out @q.pt --json @q.json")
+    trained = nomul(f"{command} --precision bfloat16 --out @q.pt --json @q.json")
     assert trained.exit_code == 0, trained.output
     assert "Codebooks: 15,6" in trained.stdout
     figures = json.loads((tmp_path / "q.json").read_text())
     total = figures["codebooks"]["total"]
     assert figures["test_accuracy"] > 80
+    assert figures["recipe"]["precision"] == "bfloat16"
+    assert "--precision bfloat16" in figures["command"]
     assert total["weights"] == 61_470 and total["zeros"] >= 0.2 * total["weights"]
     assert total["compression"] > 15 and total["file_bytes"] < total["bytes"] + 10_000
     assert total["file_bytes"] == (tmp_path / "q.pt").stat().st_size

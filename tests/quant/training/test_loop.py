@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -115,6 +116,51 @@ def test_resumes_to_the_same_bits(name, until, tmp_path):
     with pytest.raises(KeyboardInterrupt):
         run(name, tmp_path, until=until)
     assert same(run(name, tmp_path, resume=True), whole)
+
+
+@pytest.mark.parametrize("name", ["float", "nbq", "clipq"])
+def test_bfloat16_learns_and_repeats(name):
+    recipe = replace(RECIPE, precision="bfloat16")
+    first = train(network(name), bars(), method(name), recipe)
+    assert accuracy(first, bars()) > 90
+    assert all(value.dtype == torch.float32 for value in first.parameters())
+    assert same(first, train(network(name), bars(), method(name), recipe))
+    assert not same(first, train(network(name), bars(), method(name), RECIPE))
+
+
+def test_bfloat16_is_for_training_and_the_teacher_tests_are_float32():
+    dtypes = {}
+
+    def record(module: nn.Module, inputs: tuple, output: torch.Tensor) -> None:
+        if isinstance(module, nn.Linear):
+            dtypes.setdefault((module is teacher[-1], module.training), set()).add(output.dtype)
+
+    teacher = copy.deepcopy(pretrained())
+    recipe = replace(RECIPE, precision="bfloat16", distillation=0.5)
+    hook = nn.modules.module.register_module_forward_hook(record)
+    try:
+        train(network(), bars(), method("float"), recipe, teacher=teacher)
+    finally:
+        hook.remove()
+    assert dtypes == {
+        (False, True): {torch.bfloat16},
+        (False, False): {torch.float32},
+        (True, False): {torch.bfloat16},
+    }
+
+
+def test_a_checkpoint_of_another_precision_is_refused(tmp_path):
+    run("float", tmp_path)
+    other = replace(RECIPE, precision="bfloat16")
+    with pytest.raises(NoMulError, match="of a training with another precision;"):
+        train(
+            network(),
+            bars(),
+            method("float"),
+            other,
+            checkpoint=tmp_path / "checkpoint",
+            resume=True,
+        )
 
 
 PROGRAM = """

@@ -24,6 +24,7 @@ def test_rates_rise_in_the_warmup_then_fall(schedule):
         ({"learning_rate": float("nan")}, "learning rate is nan"),
         ({"distillation": 1.5}, "distillation is 1.5; give 0 to 1"),
         ({"schedule": "linear"}, "no schedule linear; choose one of cosine, step"),
+        ({"precision": "half"}, "no precision half; choose one of float32, bfloat16"),
     ],
 )
 def test_what_is_refused(change, message):

@@ -36,6 +36,7 @@ def test_weights_are_of_the_codebook_in_training_and_evaluation(scale):
     found = find_codebook(conv.weight.detach().numpy(), 2)
     assert found is not None and found.zeros >= 0.2 * conv.weight.numel()
     assert torch.equal(conv.weight, copy.deepcopy(conv).eval().weight)
+    assert torch.equal(conv.weight, conv.weight.bfloat16().float())
     if scale == "channel":
         assert len(np.unique(found.fraction)) > 4
     else:
