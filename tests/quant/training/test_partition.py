@@ -4,6 +4,8 @@ import math
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from quant.errors import NoMulError
 from quant.numbers import count_terms
@@ -53,6 +55,16 @@ def test_at_least_the_share_is_clipped_and_the_nearest_to_zero(clip, clip_of):
             assert sizes[gone].max() <= sizes[~gone].min()
         if clip_of == "sign":
             assert abs(int(gone.sum()) - clip * int(side.sum())) < 1.5
+
+
+@settings(max_examples=100, deadline=None, derandomize=True)
+@given(st.lists(st.integers(-4, 4), min_size=1, max_size=40), st.floats(0, 0.99))
+def test_of_equal_weights_the_first_are_clipped(values, clip):
+    weight = torch.tensor(values, dtype=torch.float32)
+    expected = weight == 0
+    order = torch.argsort(weight.abs(), stable=True)
+    expected[order[: math.ceil(clip * len(values) - 1e-9)]] = True
+    assert torch.equal(clipped(weight, clip, "all"), expected)
 
 
 def test_weights_of_one_sign_lose_their_share_too():
