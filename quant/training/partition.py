@@ -102,7 +102,7 @@ class Partition:
         borders = low + width * torch.arange(count)
         means = _means(members, part, borders + width / 2)
         if self.intervals == "means":
-            for _ in range(SWEEPS if count > 1 else 0):
+            for _ in range(SWEEPS):
                 before, part = part, torch.bucketize(members, (means[1:] + means[:-1]) / 2)
                 if torch.equal(part, before):
                     break

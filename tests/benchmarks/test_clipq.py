@@ -15,6 +15,7 @@ from quant.training.trained import Trained
 
 needs_data = pytest.mark.skipif("NOMUL_DATA" not in os.environ, reason="NOMUL_DATA is not set")
 KEPT = CLIPQ.kept()
+ENDS = (".pt", ".json")
 
 
 def test_committed_results_reach_their_bars():
@@ -30,6 +31,8 @@ def test_weights_come_with_what_made_them(network, kind):
     assert record["command"].startswith(f"nomul train --network {network}")
     assert f"--out {network}_{kind}.pt" in record["command"]
     assert len(record["epochs"]) == record["recipe"]["epochs"]
+    named = [word for word in record["command"].split() if word.endswith(".pt")]
+    assert all((TRAINED / word).with_suffix(end).is_file() for word in named for end in ENDS)
 
 
 @needs_data

@@ -128,7 +128,7 @@ def test_bfloat16_learns_and_repeats(name):
     assert not same(first, train(network(name), bars(), method(name), RECIPE))
 
 
-def test_bfloat16_is_for_training_and_the_teacher_tests_are_float32():
+def test_bfloat16_is_for_training_and_its_teacher_not_for_tests():
     dtypes = {}
 
     def record(module: nn.Module, inputs: tuple, output: torch.Tensor) -> None:
@@ -147,20 +147,6 @@ def test_bfloat16_is_for_training_and_the_teacher_tests_are_float32():
         (False, False): {torch.float32},
         (True, False): {torch.bfloat16},
     }
-
-
-def test_a_checkpoint_of_another_precision_is_refused(tmp_path):
-    run("float", tmp_path)
-    other = replace(RECIPE, precision="bfloat16")
-    with pytest.raises(NoMulError, match="of a training with another precision;"):
-        train(
-            network(),
-            bars(),
-            method("float"),
-            other,
-            checkpoint=tmp_path / "checkpoint",
-            resume=True,
-        )
 
 
 PROGRAM = """
@@ -237,9 +223,10 @@ def test_a_diverging_training_is_stopped():
 def test_a_checkpoint_of_another_training_is_refused(tmp_path):
     run("float", tmp_path)
     path = tmp_path / "checkpoint"
-    other = Recipe(epochs=4, batch=32, learning_rate=0.2)
-    with pytest.raises(NoMulError, match="of a training with another learning_rate;"):
-        train(network(), bars(), method("float"), other, checkpoint=path, resume=True)
+    for name, value in (("learning_rate", 0.2), ("precision", "bfloat16")):
+        other = replace(RECIPE, **{name: value})
+        with pytest.raises(NoMulError, match=f"of a training with another {name};"):
+            train(network(), bars(), method("float"), other, checkpoint=path, resume=True)
     with pytest.raises(NoMulError, match="is of another network"):
         model = nn.Sequential(nn.Flatten(), nn.Linear(64, 2))
         train(model, bars(), method("float"), RECIPE, checkpoint=path, resume=True)
